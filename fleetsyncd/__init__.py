@@ -9,8 +9,12 @@ allowed.py      which values settings may have
 environment.py  variables of the environment and of `.env`, as clean text
 database_url.py  DATABASE_URL as libpq reads it
 errors.py       the tree of all errors
-models.py       frozen types that every package may use
+models.py       vehicles as the database describes them, windows of their time
+telemetry.py    what vehicles answer: status, channels, alarms, measurements
+jobs.py         what is pulled beside the cycles: backfills, audits, looks
 reports.py      how cycles and backfills ended; the journal's entries
+remarks.py      what the journal's entries say
+audit_results.py  what audits have found and proved
 loss_forecast.py  what of a gap its vehicle will have dropped
 states.py       a vehicle's state as operators see it
 severities.py   how grave alarms are

@@ -3,29 +3,16 @@
 Frozen types that every package may use.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
+from fleetsyncd.audit_results import AuditResult
 from fleetsyncd.lateness import Lateness
-from fleetsyncd.models import AlarmState, LearnedWindows, Status, Vehicle, Window
-from fleetsyncd.text import sanitise
-
-ERROR_LIMIT = 1_000
-LEAVES_GAP = "it is caught up beside what is live"
-"""What the entry of a cycle says that does not pull all that is missing."""
-ANOTHER = "another machine, or set up anew?"
-"""What operators are asked when a vehicle contradicts what is known of it."""
-BACKFILL_PREFIX, GAP_PREFIX, AUDIT_PREFIX = "backfill of ", "catch-up of ", "audit of "
-"""How the journal entries of backfills, gaps and audits begin."""
-BESIDE_CYCLES = (BACKFILL_PREFIX, GAP_PREFIX, AUDIT_PREFIX)
-"""How the entries of all that is pulled beside the cycles begin; they say nothing of a lag."""
-IS_OF_A_CYCLE = " AND ".join(
-    f"coalesce(error_msg, '') NOT LIKE '{prefix}%%'" for prefix in BESIDE_CYCLES
-)
-"""The condition on a row of `sync_journal`, in SQL with arguments, that it is a cycle's entry."""
+from fleetsyncd.models import AlarmState, LearnedWindows, Vehicle, Window
+from fleetsyncd.remarks import bad_rows_remark, join_remarks
+from fleetsyncd.telemetry import Status
 
 
 class Outcome(StrEnum):
@@ -86,53 +73,6 @@ class JournalEntry:
         if self.started_at is None or self.finished_at is None:
             return None
         return (self.finished_at - self.started_at).total_seconds()
-
-
-@dataclass(frozen=True, slots=True)
-class AuditCounts:
-    """What a comparison of a vehicle's answers with what is stored has found, in rows."""
-
-    checked: int = 0
-    """That came."""
-    missing: int = 0
-    """That were not stored."""
-    different: int = 0
-    """That are stored with another value, which is left as it is."""
-    gone: int = 0
-    """That are stored, and that the vehicle has no longer."""
-
-    @property
-    def is_clean(self) -> bool:
-        """Whether all that came was stored as it came."""
-        return not self.missing and not self.different
-
-    @property
-    def is_void(self) -> bool:
-        """Whether nothing came of what is stored: the vehicle cannot tell what is missing."""
-        return self.gone > 0 and not self.checked
-
-    def __add__(self, other: "AuditCounts") -> "AuditCounts":
-        return AuditCounts(
-            self.checked + other.checked,
-            self.missing + other.missing,
-            self.different + other.different,
-            self.gone + other.gone,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class AuditResult:
-    """What an attempt at an audit has found, and proved."""
-
-    counts: AuditCounts
-    age_sec: int | None = None
-    """Of a look: how old what it looked at was."""
-    verified_to: datetime | None = None
-    """Of a look: up to here nothing is missing; None if something was, or if it failed."""
-    is_told: bool = True
-    """It has a journal entry; False for looks that found nothing, or failed."""
-    also: tuple[int, ...] = ()
-    """Of a look: other ages of which the same is proved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,56 +190,3 @@ class Unstored:
     def __str__(self) -> str:
         """Say it to operators."""
         return f"{self.vehicles} vehicle(s) could not be stored in the last cycle: {self.reason}"
-
-
-def join_remarks(*remarks: str | None) -> str | None:
-    """Return the remarks that there are as one `error_msg`; None without any."""
-    given = [remark for remark in remarks if remark]
-    return sanitise("; ".join(given), ERROR_LIMIT) if given else None
-
-
-def audit_remark(counts: AuditCounts, *, stored: bool) -> str:
-    """Say what an audit has found; `stored`: what was missing is there now."""
-    what_of_it = "stored now" if stored else "not stored"
-    found = (
-        f"{counts.missing:,} missing, {what_of_it}" if counts.missing else "",
-        f"{counts.different:,} stored with another value, left as it is"
-        if counts.different
-        else "",
-        f"{counts.gone:,} the vehicle has no longer" if counts.gone else "",
-    )
-    said = ", ".join(part for part in found if part) or "nothing missing or different"
-    return f"{counts.checked:,} row(s) checked: {said}"
-
-
-def odd_alarms_remark(count: int) -> str | None:
-    """Say that so many alarms were resolved before they were triggered."""
-    return f"{count} alarm(s) resolved before they were triggered" if count else None
-
-
-def reused_ids_remark(count: int) -> str | None:
-    """Say that others of the vehicle's alarms have the ids of so many."""
-    if not count:
-        return None
-    return f"{count} alarm(s) with the alarm_id of an older or newer one, both kept: {ANOTHER}"
-
-
-def changed_channels_remark(changes: Sequence[object]) -> str | None:
-    """Say that channels mean something else than before; the first of them with its meanings."""
-    if not changes:
-        return None
-    rest = f" and {len(changes) - 1} more" if len(changes) > 1 else ""
-    return f"{changes[0]}{rest}: {ANOTHER}"
-
-
-def bad_rows_remark(count: int, left_out: int = 0, *, full: bool) -> str | None:
-    """Say what became of so many bad rows; `full` if the quarantine could not keep all of them.
-
-    `left_out` were too many of one answer for all to be kept.
-    """
-    if not count:
-        return None
-    if full:
-        return f"{count} bad row(s) refused, the quarantine is full"
-    rest = f", {left_out} of them only counted" if left_out else ""
-    return f"{count} bad row(s) in quarantine{rest}"

@@ -36,6 +36,7 @@ writing_gateway.py  writes on vehicles
 room_gateway.py  access to the database for quarantine, jobs, findings, actions, notices
 rooms.py       what the pages of quarantine, of jobs, findings, actions and notices ask for
 screenshot.py  writes pictures of the screen
+terminal.py    what the terminal shows, and whether somebody is there
 terminal_input.py  keys of a terminal that does not send UTF-8
 typing_order.py  hands keys on one at a time, each after what the one before it opens
 schema_watch.py    whether a newer program has migrated the database

@@ -8,11 +8,8 @@ from datetime import datetime
 from functools import partial
 from typing import Any, ClassVar, TypeVar
 
-from rich.console import RenderableType
-from textual._compositor import CompositorUpdate
 from textual.binding import BindingType
-from textual.drivers.linux_driver import LinuxDriver
-from textual.events import AppBlur, AppFocus, CursorPosition, Event, InputEvent, Resize
+from textual.events import Resize
 from textual.screen import Screen
 from textual.widgets import Input
 from textual.worker import Worker
@@ -26,19 +23,18 @@ from tui.dialogs.messages import MessagesDialog
 from tui.dialogs.palette import Palette
 from tui.dialogs.too_small import MIN_SIZE, TooSmall
 from tui.formatting import DARK_COLOURS, LIGHT_COLOURS
-from tui.frame import Frame, FrameUpdate
 from tui.model.columns import WIDE
 from tui.model.palette import Catalogue, Choice, Name
 from tui.notifying import NotifyingApp
 from tui.operations import Operations
 from tui.page_keys import PageKeys
 from tui.poller import Poller
-from tui.presence import Presence, is_hung_up, may_answer, watch_terminal
 from tui.remembered import Memory
 from tui.rooms import Operation, RoomOperations, RoomsApp
 from tui.schema_watch import watch_schema
 from tui.screens.fleet import FleetPage
 from tui.screens.page import Page
+from tui.terminal import TerminalApp
 from tui.toolkit_caches import empty_caches, keep_no_widgets
 from tui.typing_order import LOADING_SEC, KeysInOrder, Opening, opening
 from tui.vehicle_actions import WRITING_ACTIONS, VehicleActions, is_offered
@@ -50,7 +46,7 @@ RECENT = 20
 """Choices of the palette that are remembered."""
 
 
-class FleetApp(KeysInOrder, PageKeys, NotifyingApp, RoomsApp, VehicleActions):
+class FleetApp(TerminalApp, KeysInOrder, PageKeys, NotifyingApp, RoomsApp, VehicleActions):
     """The dashboard over one fleet."""
 
     CSS_PATH = "app.tcss"
@@ -68,8 +64,6 @@ class FleetApp(KeysInOrder, PageKeys, NotifyingApp, RoomsApp, VehicleActions):
         self.poller = Poller(context, lambda: self.page, self._fleet_read, self.contain)
         self.operations = Operations(self, context)
         self.rooms = RoomOperations(self, context)
-        self._presence = Presence()
-        self._frame = Frame()
         keep_no_widgets()
         self.remarks: list[str] = []
         """What is told when the dashboard has opened."""
@@ -92,9 +86,7 @@ class FleetApp(KeysInOrder, PageKeys, NotifyingApp, RoomsApp, VehicleActions):
             self.say(self._theme_notice, error=True)
         for remark in self.remarks:
             self.say(remark, error=True)
-        if self._driver is not None and not self.is_headless:
-            attributes = getattr(self._driver, "attrs_before", None)
-            self._presence = watch_terminal(self, self._driver.write, attributes)
+        self.notice_absence()
         self.set_interval(TICK_SEC, self._tick)
         self.run_worker(self.poller.run(), group="poller", exit_on_error=False)
         self.run_worker(watch_schema(self.context), group="schema")
@@ -103,39 +95,11 @@ class FleetApp(KeysInOrder, PageKeys, NotifyingApp, RoomsApp, VehicleActions):
         """Return the time of day, aware."""
         return self.context.wall()
 
-    async def on_event(self, event: Event) -> None:
-        """Note that the terminal is still there, and whether it may show something else."""
-        if isinstance(event, (Resize, LinuxDriver.SignalResume)):
-            self._frame.forget()
-        if isinstance(event, (InputEvent, CursorPosition, AppFocus, AppBlur)):
-            self._presence.heard(answer=may_answer(event))
-        await super().on_event(event)
-
     def secrets(self) -> Iterable[str]:
         """Return the passwords and keys that are configured or being typed."""
         yield from self.context.secrets
         for screen in self.screen_stack:
             yield from (field.value for field in screen.query(Input) if field.password)
-
-    def _display(self, screen: Screen[Any], renderable: object) -> None:
-        """Send of an update what the terminal does not show yet."""
-        sent: Any = renderable
-        if isinstance(renderable, CompositorUpdate) and self._running and not self._batch_count:
-            text = self._frame.render(renderable, self.console)
-            sent = FrameUpdate(text) if text or self._cursor_moved() else None
-        super()._display(screen, sent)
-
-    def _cursor_moved(self) -> bool:
-        return self.screen.outer_size.clamp_offset(self.cursor_position) != (
-            self._previous_cursor_position
-        )
-
-    def panic(self, *renderables: RenderableType) -> None:
-        """End, as keys can be read no longer; with a line, if somebody is there to read it."""
-        if is_hung_up():
-            self.exit()
-        else:
-            super().panic(*renderables)
 
     def lowest_page(self) -> Page | None:
         """Return the fleet page: without it nothing can be shown."""
@@ -286,8 +250,7 @@ class FleetApp(KeysInOrder, PageKeys, NotifyingApp, RoomsApp, VehicleActions):
 
     def action_refresh(self) -> None:
         """Read the fleet at once, and repaint the terminal: others may have written to it."""
-        self._frame.forget()
-        self.screen.refresh()
+        self.repaint()
         self.reload()
 
     def action_interval(self, step: int) -> None:

@@ -31,7 +31,8 @@ from fleetsyncd.database.views.plot import PlotData, PlotSpan
 from fleetsyncd.database.views.retention import Announcement, announcements
 from fleetsyncd.database.views.traffic import link_traffic
 from fleetsyncd.database.views.vehicle import ChannelValue, StoredAlarm, VehicleDetails
-from fleetsyncd.reports import BESIDE_CYCLES, JournalEntry
+from fleetsyncd.remarks import BESIDE_CYCLES
+from fleetsyncd.reports import JournalEntry
 from fleetsyncd.severities import OpenAlarms
 from fleetsyncd.states import LinkTraffic, VehicleOverview
 from tui.job_gateway import AuditGateway, BackfillGateway

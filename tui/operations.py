@@ -7,15 +7,17 @@ pressed, whatever the table shows when the operator confirms.
 from collections.abc import Callable
 from uuid import UUID
 
-from fleetsyncd.database.vehicles import RegisteredVehicle, VehicleChange
+from fleetsyncd.database.vehicle_changes import VehicleChange
+from fleetsyncd.database.vehicles import RegisteredVehicle
 from fleetsyncd.terms import NO_TERMS
 from fleetsyncd.text import counted, listed
 from tui.audits import Audits
 from tui.backfills import Backfills
 from tui.context import ScreenContext
 from tui.dialogs.confirm import confirm_action
+from tui.dialogs.deletion import DeleteForm
 from tui.dialogs.probe import MOST_TESTED, ProbeDialog
-from tui.dialogs.vehicle import CurrentValues, DeleteForm, VehicleForm
+from tui.dialogs.vehicle import CurrentValues, VehicleForm
 from tui.model.targets import Targets
 from tui.operating import attempt
 from tui.pauses import Pauses

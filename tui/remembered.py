@@ -13,7 +13,8 @@ from typing import Any
 
 import msgspec
 
-from tui.model.fleet_view import FleetView, Sort
+from tui.model.fleet_view import FleetView
+from tui.model.sorting import Sort
 
 FILE = "fleetsync-tui/view.json"
 _MOST_BYTES = 100_000

@@ -13,11 +13,20 @@ from uuid import UUID
 import msgspec
 
 from fleetsyncd.actions import Actor, on_dashboard
-from fleetsyncd.database import bulk, bulk_edits, bulk_mutes, purge, removal, vehicles
+from fleetsyncd.database import (
+    bulk,
+    bulk_edits,
+    bulk_mutes,
+    purge,
+    removal,
+    vehicle_changes,
+    vehicles,
+)
 from fleetsyncd.database.action_log import record_since
 from fleetsyncd.database.bulk import BulkResult, Since
+from fleetsyncd.database.pausing import PLAIN
 from fleetsyncd.database.pool import Cursor, Database
-from fleetsyncd.database.vehicles import PLAIN, RegisteredVehicle
+from fleetsyncd.database.vehicles import RegisteredVehicle
 from fleetsyncd.database.views.sql_times import database_now
 from fleetsyncd.errors import CommandError, FleetsyncError
 from fleetsyncd.states import Pause
@@ -57,7 +66,7 @@ class WritingGateway:
 
         return self._database.run(work)
 
-    def change(self, seen: Sequence[RegisteredVehicle], new: vehicles.VehicleChange) -> None:
+    def change(self, seen: Sequence[RegisteredVehicle], new: vehicle_changes.VehicleChange) -> None:
         """Change the registration of vehicles that are still registered as they were `seen`."""
         action = on_dashboard(self._actor, "edit")
         bulk_edits.edit(self._database, seen, new, action, self._interval)

@@ -27,11 +27,7 @@ from fleetsyncd.commands.parameters import (
     with_tag_option,
 )
 from fleetsyncd.commands.tables import table
-from fleetsyncd.database import (
-    action_log,
-    loading,
-    vehicles,
-)
+from fleetsyncd.database import action_log, loading, sync_requests, vehicles
 from fleetsyncd.database.action_log import Change
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.replicas import sync_interval
@@ -243,7 +239,7 @@ def sync(which: str) -> None:
     action = present_action()
 
     def request(cursor: Cursor, known: vehicles.RegisteredVehicle) -> None:
-        vehicles.request_sync(cursor, known.id)
+        sync_requests.request_sync(cursor, known.id)
         action_log.record(cursor, action, [Change(known.id, after={"sync": "requested"})])
 
     known = act_on(which, request)

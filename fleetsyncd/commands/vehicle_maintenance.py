@@ -16,7 +16,7 @@ from fleetsyncd.commands.parameters import (
     vehicles_argument,
     which_argument,
 )
-from fleetsyncd.database import mutes, vehicles
+from fleetsyncd.database import mutes, pausing, vehicles
 from fleetsyncd.database.mutes import FLEET, Scope
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.vehicles import RegisteredVehicle
@@ -78,7 +78,7 @@ def pause(which: str, length: str | None, until: str | None, reason: str | None)
 
     def work(cursor: Cursor, known: RegisteredVehicle) -> None:
         whys[:] = [wanted.pause(database_now(cursor), action)]
-        vehicles.set_paused(cursor, known.id, True, whys[0])
+        pausing.set_paused(cursor, known.id, True, whys[0])
 
     known = act_on(which, work)
     click.echo(f"paused {known.name}{whys[0].text}")
@@ -91,7 +91,7 @@ def resume(which: str) -> None:
 
     WHICH is its name or id. What it measured meanwhile is pulled.
     """
-    known = act_on(which, lambda cursor, known: vehicles.set_paused(cursor, known.id, False))
+    known = act_on(which, lambda cursor, known: pausing.set_paused(cursor, known.id, False))
     click.echo(f"resumed {known.name}")
 
 

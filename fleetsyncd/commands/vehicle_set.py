@@ -15,9 +15,10 @@ from fleetsyncd.commands.parameters import (
     tag_option,
     terms_options,
 )
-from fleetsyncd.database import bulk_edits, vehicle_tags, vehicles
+from fleetsyncd.database import bulk_edits, vehicle_changes, vehicle_tags, vehicles
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.database.vehicles import RegisteredVehicle, VehicleChange
+from fleetsyncd.database.vehicle_changes import VehicleChange
+from fleetsyncd.database.vehicles import RegisteredVehicle
 from fleetsyncd.errors import CommandError
 from fleetsyncd.terms import UNCHANGED, TermsChange
 from fleetsyncd.text import counted
@@ -90,7 +91,7 @@ def _set_one(which: str, new: VehicleChange) -> None:
 
     def change(cursor: Cursor, known: RegisteredVehicle) -> None:
         lacked[:] = vehicle_tags.lacked_tags(cursor, known.id, untag)
-        vehicles.change_vehicle(cursor, known.id, new, interval)
+        vehicle_changes.change_vehicle(cursor, known.id, new, interval)
 
     known = act_on(which, change)
     for tag_name in lacked:

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
-from fleetsyncd.models import Alarm
 from fleetsyncd.notices import Notice, NoticeKind, Subject, Weight, beginning, name_in_title
 from fleetsyncd.severities import KNOWN_NAMES, UNKNOWN, Severity
+from fleetsyncd.telemetry import Alarm
 from fleetsyncd.text import counted
 from fleetsyncd.times import utc_text
 

@@ -11,7 +11,7 @@ from itertools import islice
 from uuid import UUID
 
 from fleetsyncd.conditions.model import FLAP_TIME
-from fleetsyncd.models import Alarm
+from fleetsyncd.telemetry import Alarm
 
 NOTICES = 3
 """Of a vehicle's alarms within FLAP_TIME, from which on they come and go."""

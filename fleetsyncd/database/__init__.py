@@ -15,7 +15,8 @@ hints.py         what an operator can do about a statement's error
 loading.py       the vehicles with all that a daemon has to know of them
 store.py         what a cycle stores: the watermark, channels, alarms, bad rows
 outcomes.py      how cycles and attempts ended
-statements.py    the SQL of these three
+statements.py    the SQL of store.py
+vehicle_state.py  SQL for a vehicle's state: paused, dated, at the address that was asked
 adopted_nulls.py  entries with a null that an adopted table may refuse
 lateness.py      the columns of how late a vehicle commits
 vehicle_memory.py  what is remembered of a vehicle between cycles
@@ -50,8 +51,10 @@ audit_findings.py  what they found and is not told yet
 repairs.py       audits that the daemon itself requests
 verified.py      what looks at a vehicle's past have proved
 comparison.py    a vehicle's answer compared with what is stored
-vehicles.py      registration, pause, sync now
-pausing.py       the end of pauses whose time is over
+vehicles.py      the registered vehicles: find, register
+vehicle_changes.py  their registration changed
+pausing.py       pause, resume, the end of pauses whose time is over
+sync_requests.py  sync now: what operators ask for, and the daemon takes
 bulk_mutes.py    mutes of several vehicles at once, and the way back
 mutes.py         vehicles that are pulled, and of which nothing is told
 action_log.py    who did what, written by the transaction that does it

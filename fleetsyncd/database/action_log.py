@@ -13,7 +13,8 @@ from uuid import UUID, uuid5
 
 from fleetsyncd.actions import TEXT_LIMIT, Action
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.database.statements import IS_PAUSED, JOIN_TERMS
+from fleetsyncd.database.vehicle_state import IS_PAUSED
+from fleetsyncd.database.vehicle_terms import JOIN_TERMS
 from fleetsyncd.text import sanitise
 
 Values = Mapping[str, Any]

@@ -14,7 +14,7 @@ from fleetsyncd.database import alarms as stored_alarms
 from fleetsyncd.database import store
 from fleetsyncd.database.alarms import SavedAlarms
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.models import Alarm, Channel
+from fleetsyncd.telemetry import Alarm, Channel
 
 T = TypeVar("T")
 Saved = TypeVar("Saved")

@@ -18,7 +18,7 @@ import psycopg2
 from fleetsyncd.database import store
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.statements import IS_SAME_ALARM
-from fleetsyncd.models import Alarm
+from fleetsyncd.telemetry import Alarm
 
 _TRIES = 5
 """Another transaction that stores the same vehicle's alarms makes one more of them necessary."""

@@ -6,8 +6,8 @@ Each function takes a cursor of `Database.run`, never commits, and may run twice
 from collections.abc import Collection, Mapping
 from uuid import UUID
 
+from fleetsyncd.audit_results import AuditCounts
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.reports import AuditCounts
 
 # Not a condition: its row counts until it is told, also over a mute or a pause. The counters of
 # audits cannot tell it, as each new one begins with 0.

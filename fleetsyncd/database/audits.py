@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from fleetsyncd.database import audit_findings, statements, store
+from fleetsyncd.audit_results import AuditCounts
+from fleetsyncd.database import audit_findings, store, vehicle_state
 from fleetsyncd.database.cluster import value_of
 from fleetsyncd.database.measurements import CHANNELS
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.shard_locks import in_shards
 from fleetsyncd.errors import AuditTaken, NothingToAudit, PullStopped
-from fleetsyncd.models import Audit, Vehicle, Window
-from fleetsyncd.reports import AuditCounts
+from fleetsyncd.jobs import Audit
+from fleetsyncd.models import Vehicle, Window
 from fleetsyncd.text import sanitise
 from fleetsyncd.time_limits import accepted_interval
 from fleetsyncd.times import floor_ms, utc_now
@@ -50,7 +51,7 @@ DELETE FROM fleetsync.audit
 WHERE vehicle_id = %(id)s::uuid AND NOT is_repair AND finished_at IS NULL
     AND (%(asked_at)s::timestamptz IS NULL OR asked_at = %(asked_at)s)
 """
-IS_FIT = f"""NOT {statements.IS_PAUSED} AND v.sync_status = 'ok'
+IS_FIT = f"""NOT {vehicle_state.IS_PAUSED} AND v.sync_status = 'ok'
     AND s.islands = '{{{{}}}}' AND s.asked_to IS NULL AND s.vehicle_id <> ALL (%s::uuid[])
     AND NOT EXISTS (
         SELECT FROM fleetsync.backfill b
@@ -65,7 +66,7 @@ ORDER BY a.is_repair, a.asked_at LIMIT %s
 """  # noqa: S608  made of this file's own text
 # As a backfill's progress advances. What a vehicle was not pulled up to is not judged.
 _IS_SAME = f"""EXISTS (
-        SELECT FROM public.vehicles WHERE id = vehicle_id AND {statements.AT_ADDRESS}
+        SELECT FROM public.vehicles WHERE id = vehicle_id AND {vehicle_state.AT_ADDRESS}
           AND last_sync_at >= %(reached)s)
     AND NOT EXISTS (
         SELECT FROM fleetsync.vehicle_state s

@@ -8,11 +8,12 @@ from datetime import datetime
 from types import MappingProxyType
 from uuid import UUID
 
-from fleetsyncd.database import statements
+from fleetsyncd.database import vehicle_state
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.shard_locks import in_shards
 from fleetsyncd.errors import BackfillTaken, CommandError, PullStopped
-from fleetsyncd.models import Address, Backfill, Window
+from fleetsyncd.jobs import Backfill
+from fleetsyncd.models import Address, Window
 from fleetsyncd.text import sanitise
 from fleetsyncd.time_limits import accepted_interval
 from fleetsyncd.times import floor_ms, utc_day, utc_now
@@ -53,7 +54,7 @@ UPDATE fleetsync.backfill SET reached_at = %(reached)s,
 WHERE vehicle_id = %(id)s::uuid AND asked_at = %(asked_at)s
     AND alarms_reached_at IS NOT DISTINCT FROM %(alarms_reached)s
     AND (reached_at = %(reached)s OR (reached_at = %(known)s AND finished_at IS NULL))
-    AND EXISTS (SELECT FROM public.vehicles WHERE id = vehicle_id AND {statements.AT_ADDRESS})
+    AND EXISTS (SELECT FROM public.vehicles WHERE id = vehicle_id AND {vehicle_state.AT_ADDRESS})
     AND {_SAME_MACHINE}
 """  # noqa: S608  made of this project's own text
 _ADVANCE_ALARMS = f"""
@@ -69,7 +70,7 @@ WHERE vehicle_id = %(id)s::uuid AND asked_at = %(asked_at)s AND finished_at IS N
 _OPEN = f"""
 SELECT b.vehicle_id::text, b.from_at, b.to_at, b.reached_at, b.asked_at, b.alarms_reached_at
 FROM fleetsync.backfill b LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = b.vehicle_id
-WHERE b.finished_at IS NULL AND b.vehicle_id <> ALL (%s::uuid[]) AND NOT {statements.IS_PAUSED}
+WHERE b.finished_at IS NULL AND b.vehicle_id <> ALL (%s::uuid[]) AND NOT {vehicle_state.IS_PAUSED}
     AND NOT EXISTS (SELECT FROM unnest(%s::uuid[], %s::timestamptz[]) k(id, asked_at)
                     WHERE k.id = b.vehicle_id AND k.asked_at = b.asked_at)
     {{shards}}

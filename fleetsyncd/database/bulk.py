@@ -14,9 +14,9 @@ from uuid import UUID
 
 from fleetsyncd.actions import Action
 from fleetsyncd.database.action_log import Change, record, recorded
+from fleetsyncd.database.pausing import PLAIN
 from fleetsyncd.database.pool import Cursor, Database
-from fleetsyncd.database.statements import DATED, IS_OVER, IS_PAUSED, if_dated
-from fleetsyncd.database.vehicles import PLAIN
+from fleetsyncd.database.vehicle_state import DATED, IS_OVER, IS_PAUSED, if_dated
 from fleetsyncd.database.views import sql_times
 from fleetsyncd.errors import CommandError, FleetsyncError
 from fleetsyncd.states import Pause

@@ -11,13 +11,9 @@ from fleetsyncd.actions import Action
 from fleetsyncd.database.action_log import recorded
 from fleetsyncd.database.bulk import AT_ONCE
 from fleetsyncd.database.pool import Cursor, Database
+from fleetsyncd.database.vehicle_changes import VehicleChange, change_seen, require_seen
 from fleetsyncd.database.vehicle_terms import change_terms_of, check_change
-from fleetsyncd.database.vehicles import (
-    RegisteredVehicle,
-    VehicleChange,
-    change_seen,
-    require_seen,
-)
+from fleetsyncd.database.vehicles import RegisteredVehicle
 from fleetsyncd.errors import CommandError
 from fleetsyncd.terms import TermsChange
 from fleetsyncd.text import counted

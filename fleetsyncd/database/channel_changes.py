@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.models import Channel
+from fleetsyncd.telemetry import Channel
 
 KEPT_PER_VEHICLE = 1_000
 """The oldest changes beyond these are dropped: a vehicle decides how many it makes."""

@@ -4,10 +4,11 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from uuid import UUID
 
+from fleetsyncd.audit_results import AuditCounts
 from fleetsyncd.database.measurements import BATCH, array
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.models import Measurements, Window
-from fleetsyncd.reports import AuditCounts
+from fleetsyncd.models import Window
+from fleetsyncd.telemetry import Measurements
 
 # Channel by channel, since that is the order of the key. A table that was adopted may store values
 # as numeric, to which a sent value is rounded. Of two rows of a channel in the same millisecond

@@ -18,7 +18,7 @@ from fleetsyncd.conditions.model import Daemon, Facts, Known, Terms, subject_of
 from fleetsyncd.database import audit_findings, mutes, notices, store, untold_alarms
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.replicas import heartbeats
-from fleetsyncd.database.statements import RESUMED_AT
+from fleetsyncd.database.vehicle_state import RESUMED_AT
 from fleetsyncd.database.views.fleet import cached_id, fleet_overview
 from fleetsyncd.notices import Notice, NoticeKind
 from fleetsyncd.slices import Sliced, Slices

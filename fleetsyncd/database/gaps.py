@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from fleetsyncd.database import losses, statements, store
+from fleetsyncd.database import losses, store, vehicle_state
 from fleetsyncd.database.islands import BEFORE, GAP_STATE
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.shard_locks import in_shards
@@ -20,14 +20,14 @@ from fleetsyncd.models import HistoryLook, LearnedWindows, Vehicle, Window
 from fleetsyncd.text import sanitise
 
 # Other services, and older versions of this one, move last_sync_at without looking at the islands.
-_ISLANDS = f"({statements.true_islands('{at}')} - {BEFORE})"
+_ISLANDS = f"({vehicle_state.true_islands('{at}')} - {BEFORE})"
 # A window of a gap. Whether the vehicle answers now is for its cycles to say. If its clock was set
 # back, a cycle has cut the island before which the gap was to end, and what the vehicle stamps from
 # now on may lie in the rest of the gap: the watermark must not pass what is an island now.
 _ADVANCE_GAP = f"""
 WITH vehicle AS (
     UPDATE public.vehicles SET last_sync_at = greatest(last_sync_at, %(watermark)s)
-    WHERE id = %(id)s::uuid AND {statements.AT_ADDRESS}
+    WHERE id = %(id)s::uuid AND {vehicle_state.AT_ADDRESS}
       AND greatest(last_sync_at, '0001-01-02Z') >= %(known)s
       AND EXISTS (
           SELECT FROM fleetsync.vehicle_state s WHERE s.vehicle_id = %(id)s::uuid
@@ -45,7 +45,7 @@ UPDATE fleetsync.vehicle_state s SET
     islands = {_ISLANDS.format(at="last_sync_at")},
     {GAP_STATE.format(islands=_ISLANDS.format(at="last_sync_at"), watermark="last_sync_at")},
     data_window_ms = %(data_ms)s, gap_error = NULL,
-{statements.DAY}
+{vehicle_state.DAY}
 FROM vehicle WHERE s.vehicle_id = id
 RETURNING last_sync_at, s.asked_to
 """  # noqa: S608  made of this project's own text
@@ -55,7 +55,7 @@ WITH vehicle AS (
     UPDATE public.vehicles v SET last_sync_at = reached
     FROM (SELECT max(upper(r)) AS reached
           FROM fleetsync.vehicle_state s JOIN public.vehicles w ON w.id = s.vehicle_id,
-              unnest({statements.true_islands("w.last_sync_at")}) r
+              unnest({vehicle_state.true_islands("w.last_sync_at")}) r
           WHERE s.vehicle_id = %(id)s::uuid AND lower(r) <= w.last_sync_at
             AND s.asked_to IS NULL) island
     WHERE v.id = %(id)s::uuid AND reached > last_sync_at
@@ -65,9 +65,9 @@ UPDATE fleetsync.vehicle_state s SET
     islands = {_ISLANDS.format(at="last_sync_at")},
     {GAP_STATE.format(islands=_ISLANDS.format(at="last_sync_at"), watermark="last_sync_at")},
     gap_error = NULL, updated_at = now(),
-    status_since = CASE WHEN {statements.DATED} THEN CASE
+    status_since = CASE WHEN {vehicle_state.DATED} THEN CASE
         WHEN {_ISLANDS.format(at="last_sync_at")} = '{{}}' THEN now() ELSE s.status_since END END,
-    dated_at = CASE WHEN {statements.DATED} THEN now() END
+    dated_at = CASE WHEN {vehicle_state.DATED} THEN now() END
 FROM vehicle WHERE s.vehicle_id = id
 RETURNING last_sync_at
 """  # noqa: S608  made of this project's own text
@@ -78,7 +78,7 @@ _OPEN_GAPS = f"""
 SELECT s.vehicle_id::text, v.last_sync_at, (SELECT max(lower(r)) FROM unnest(s.islands) r),
     s.history_from, s.history_at, s.history_watermark, s.history_pace, s.gap_pace
 FROM fleetsync.vehicle_state s JOIN public.vehicles v ON v.id = s.vehicle_id
-WHERE s.islands <> '{{{{}}}}' AND NOT {statements.IS_PAUSED} AND v.sync_status = 'ok'
+WHERE s.islands <> '{{{{}}}}' AND NOT {vehicle_state.IS_PAUSED} AND v.sync_status = 'ok'
     AND upper({{islands}}) > v.last_sync_at
     AND s.vehicle_id <> ALL (%s::uuid[]) {{shards}}
 ORDER BY v.last_sync_at
@@ -198,7 +198,7 @@ def open_gaps(
     condition, arguments = in_shards("s.vehicle_id", shards)
     values = ([str(vehicle_id) for vehicle_id in excluded], *arguments)
     cursor.execute(
-        _OPEN_GAPS.format(shards=condition, islands=statements.true_islands("v.last_sync_at")),
+        _OPEN_GAPS.format(shards=condition, islands=vehicle_state.true_islands("v.last_sync_at")),
         values,
     )
     return [

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from fleetsyncd.database import lateness, statements, store
+from fleetsyncd.database import lateness, store, vehicle_state
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import VehicleRemoved
 from fleetsyncd.lateness import LatenessUpdate
@@ -27,7 +27,7 @@ GAP_STATE = """
 """What is shown of a gap, once there are these islands and this watermark."""
 _ISLANDS_AFTER_LIVE = f"""(
         CASE WHEN %(known)s::timestamptz IS NULL THEN tstzmultirange()
-             ELSE {statements.true_islands("excluded.island_watermark")} END
+             ELSE {vehicle_state.true_islands("excluded.island_watermark")} END
         - CASE WHEN %(cut_from)s::timestamptz IS NULL THEN tstzmultirange()
                ELSE tstzmultirange(tstzrange(%(cut_from)s, NULL)) END
         + tstzmultirange(tstzrange(%(start)s, %(end)s))
@@ -41,7 +41,7 @@ WITH vehicle AS (
         software_version = coalesce(%(version)s, software_version),
         last_sync_at = CASE WHEN last_sync_at >= %(start)s THEN greatest(last_sync_at, %(end)s)
                             ELSE coalesce(last_sync_at, %(gap_start)s) END
-    WHERE id = %(id)s::uuid AND {statements.AT_ADDRESS}
+    WHERE id = %(id)s::uuid AND {vehicle_state.AT_ADDRESS}
     RETURNING id, last_sync_at
 )
 INSERT INTO fleetsync.vehicle_state AS s (vehicle_id, newest_measurement_at, islands, asked_to,
@@ -68,14 +68,16 @@ ON CONFLICT (vehicle_id) DO UPDATE SET
     asked_to = least(s.asked_to, excluded.asked_to),
     clock_skew_ms = excluded.clock_skew_ms,
     data_window_ms = excluded.data_window_ms, alarms_window_ms = excluded.alarms_window_ms,
-{lateness.UPDATED}, {statements.DAY}, updated_at = now(),
+{lateness.UPDATED}, {vehicle_state.DAY}, updated_at = now(),
     status_since = CASE WHEN %(known)s::timestamptz IS NULL THEN now()
-        WHEN ({statements.DATED}) IS NOT TRUE THEN NULL
+        WHEN ({vehicle_state.DATED}) IS NOT TRUE THEN NULL
         WHEN s.dated_status <> 'ok'
             OR (s.catching_up_from IS NULL) <> ({_ISLANDS_AFTER_LIVE} = '{{}}')
         THEN now() ELSE s.status_since END,
     dated_status = 'ok', dated_at = now(),
-    paused_at = {statements.if_dated("paused_at")}, resumed_at = {statements.if_dated("resumed_at")}
+    paused_at = {vehicle_state.if_dated("paused_at")}, resumed_at = {
+    vehicle_state.if_dated("resumed_at")
+}
 RETURNING s.island_watermark
 """  # noqa: S608  made of this project's own text
 

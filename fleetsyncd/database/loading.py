@@ -6,9 +6,12 @@ from typing import Any
 from uuid import UUID
 
 from fleetsyncd.budgets import Intake
-from fleetsyncd.database import lateness, statements
+from fleetsyncd.database import lateness
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.shard_locks import in_shards
+from fleetsyncd.database.vehicle_memory import CHANNELS_CONTENT
+from fleetsyncd.database.vehicle_state import ADDRESS, IS_PAUSED, true_islands
+from fleetsyncd.database.vehicle_terms import JOIN_TERMS, TERMS
 from fleetsyncd.models import (
     HistoryLook,
     LearnedWindows,
@@ -23,6 +26,42 @@ OPEN_ALARM_MAX_AGE = timedelta(days=7)
 MAX_SKEW = timedelta(days=365 * 200)
 NAME_LIMIT = 200
 _NOTHING_SET = (None,) * 4
+_OPEN = """
+WHERE vehicle_id = v.id AND resolved_at IS NULL AND triggered_at > age.since
+  AND triggered_at < now() + interval '1 day'
+"""
+# Other services write last_sync_at too. Infinity, and years that Python cannot hold, are legal
+# there; one such row must not keep the whole fleet from being read.
+LOAD_VEHICLES = f"""
+SELECT v.id::text, coalesce(v.name, v.id::text), {ADDRESS.format(v="v.")}, v.api_key,
+       CASE WHEN v.last_sync_at IS NOT NULL
+            THEN greatest(least(v.last_sync_at::timestamptz, '9999-01-01Z'), '0001-01-02Z') END,
+       coalesce(v.sync_status, 'unknown'), v.software_version, {IS_PAUSED},
+       s.alarm_watermark, a.oldest, s.asked_to, s.clock_skew_ms,
+       coalesce(s.failures, 0), s.newest_measurement_at, s.alarms_digest,
+       CASE WHEN c.content = s.channels_content THEN s.channels_digest END,
+       s.data_window_ms, s.alarms_window_ms, s.id_hint, s.other_hint,
+       CASE WHEN NOT isempty(s.islands) THEN
+           (SELECT array_agg(at ORDER BY at)
+            FROM unnest({true_islands("v.last_sync_at")}) r,
+                LATERAL (VALUES (lower(r)), (upper(r))) ends(at)) END,
+       s.history_from, s.history_at, s.history_watermark, s.history_pace, s.gap_pace,
+       coalesce(v.last_sync_at::timestamptz, '-infinity') < s.island_watermark IS TRUE,
+       s.intake_day IS NOT DISTINCT FROM current_date, s.day_rows, s.day_seconds, s.day_alarms,
+       s.day_channel_changes, {TERMS}, {lateness.SELECTED}
+FROM public.vehicles v
+LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = v.id
+{JOIN_TERMS}
+LEFT JOIN LATERAL (
+    SELECT least(
+        (SELECT triggered_at FROM public.alarms_log {_OPEN} ORDER BY triggered_at LIMIT 1),
+        (SELECT triggered_at FROM fleetsync.replaced_alarm {_OPEN} ORDER BY triggered_at LIMIT 1)
+    ) AS oldest
+    FROM (SELECT now() - %s::interval AS since) age
+) a ON true
+LEFT JOIN LATERAL ({CHANNELS_CONTENT.format(vehicle="v.id")}) c ON true
+WHERE true {{conditions}}
+"""  # noqa: S608  made of this project's own text
 
 
 def load_vehicles(
@@ -33,7 +72,7 @@ def load_vehicles(
     if only is not None:
         conditions += " AND v.id = ANY (%s::uuid[])"
         arguments.append([str(vehicle_id) for vehicle_id in only])
-    statement = statements.LOAD_VEHICLES.format(conditions=conditions)
+    statement = LOAD_VEHICLES.format(conditions=conditions)
     cursor.execute(statement, (OPEN_ALARM_MAX_AGE, *arguments))
     return [_vehicle(row) for row in cursor.fetchall()]
 

@@ -12,7 +12,7 @@ from psycopg2 import IntegrityError
 from fleetsyncd.database import vehicles
 from fleetsyncd.database.hints import first_line
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.database.statements import IS_PAUSED
+from fleetsyncd.database.vehicle_state import IS_PAUSED
 from fleetsyncd.database.vehicles import RegisteredVehicle
 from fleetsyncd.database.views.rights import may_read
 from fleetsyncd.errors import CommandError

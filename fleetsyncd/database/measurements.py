@@ -9,11 +9,11 @@ from uuid import UUID
 
 import msgspec
 
-from fleetsyncd.database import statements
 from fleetsyncd.database.cluster import runs_on_cluster, value_of
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.lateness import Added
-from fleetsyncd.models import Measurements, Window
+from fleetsyncd.models import Window
+from fleetsyncd.telemetry import Measurements
 
 BATCH = 12_000
 """Rows in one INSERT.
@@ -36,6 +36,23 @@ CROSS JOIN LATERAL (
         AND r.time >= %(start)s AND r.time < %(end)s
     ORDER BY r.time DESC LIMIT 1) m
 """
+# The vehicle's row is locked once per statement instead of a foreign key checked per row: while the
+# lock is held the vehicle cannot be removed.
+_ADD_MEASUREMENTS = """
+SELECT FROM public.vehicles WHERE id = %(id)s::uuid FOR KEY SHARE;
+SELECT added, late, oldest_late FROM fleetsync.add_measurements(
+    %(id)s::uuid, %(channels)s, %(times)s, %(values)s,
+    %(newest)s::timestamptz, %(head)s::timestamptz)
+"""
+# What that function does, in two. A cluster hands this call on to the worker, as it stands here;
+# within a function, the coordinator has to read all of its text twice.
+_STORE_ON_WORKER = """
+SELECT FROM public.vehicles WHERE id = %(id)s::uuid FOR KEY SHARE;
+SELECT added, late, oldest_late FROM fleetsync.store_measurements(
+    %(id)s::uuid, %(channels)s, %(times)s, %(values)s,
+    %(newest)s::timestamptz, %(head)s::timestamptz)
+"""
+_MARK_MINUTES = "SELECT fleetsync.mark_minutes(%(id)s::uuid, %(times)s)"
 
 
 def add_measurements(
@@ -78,12 +95,12 @@ def add_pulled(
 def _store(cursor: Cursor, values: Mapping[str, object]) -> Added:
     """Store a batch; what was new makes its minutes due in the same transaction."""
     if not runs_on_cluster(cursor):
-        cursor.execute(statements.ADD_MEASUREMENTS, values)
+        cursor.execute(_ADD_MEASUREMENTS, values)
         return Added(*cursor.fetchall()[0])
-    cursor.execute(statements.STORE_ON_WORKER, values)
+    cursor.execute(_STORE_ON_WORKER, values)
     added = Added(*cursor.fetchall()[0])
     if added.rows:
-        cursor.execute(statements.MARK_MINUTES, values)
+        cursor.execute(_MARK_MINUTES, values)
     return added
 
 

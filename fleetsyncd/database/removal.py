@@ -16,7 +16,8 @@ from psycopg2 import errorcodes
 from fleetsyncd.actions import Action
 from fleetsyncd.database import action_log, vehicles
 from fleetsyncd.database.pool import Cursor, Database
-from fleetsyncd.database.statements import IS_PAUSED, JOIN_TERMS, TERMS
+from fleetsyncd.database.vehicle_state import IS_PAUSED
+from fleetsyncd.database.vehicle_terms import JOIN_TERMS, TERMS
 from fleetsyncd.database.vehicles import RegisteredVehicle
 from fleetsyncd.errors import CommandError
 

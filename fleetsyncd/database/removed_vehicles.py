@@ -12,7 +12,7 @@ from uuid import UUID
 
 from fleetsyncd.database.cluster import value_of
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.database.statements import IS_PAUSED
+from fleetsyncd.database.vehicle_state import IS_PAUSED
 from fleetsyncd.database.views.sql_times import epoch, from_epoch
 from fleetsyncd.errors import CommandError
 from fleetsyncd.text import is_storable, sanitise

@@ -8,7 +8,8 @@ import psycopg2
 from fleetsyncd.database import removed_vehicles, vehicles
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.removed_vehicles import RemovedVehicle
-from fleetsyncd.database.statements import IS_PAUSED, TERMS
+from fleetsyncd.database.vehicle_state import IS_PAUSED
+from fleetsyncd.database.vehicle_terms import TERMS
 from fleetsyncd.errors import CommandError
 from fleetsyncd.validation import DEFAULT_PORT
 

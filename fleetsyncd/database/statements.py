@@ -1,130 +1,24 @@
-"""The SQL of the sync cycle; `store` gives each statement its arguments."""
+"""The SQL of `store`, which gives each statement its arguments."""
 
 from fleetsyncd.database import lateness
+from fleetsyncd.database.vehicle_state import (
+    ADDRESS,
+    AT_ADDRESS,
+    DATED,
+    DAY,
+    IS_PAUSED,
+    if_dated,
+    true_islands,
+)
 
-_CONFIRMED = "(c.synced_at BETWEEN now() - {age} AND now() + interval '1 min') IS TRUE"
-_OLD = "interval '50 min' - (uuid_hash(c.vehicle_id) & 255) * interval '1 s'"
-"""From this age on a channel is confirmed again; not that of all vehicles in the same cycle."""
-# Other services may change or delete these rows, which must be noticed. The hash of a row need not
-# be the same on every server: if it is not, what is unchanged is looked at once more.
-# Unconfirmed rows count as well, so that a single one that gets old is noticed, and noticed once:
-# that of a channel which the vehicle lists no more stays old.
-_CHANNELS_CONTENT = f"""
-    SELECT coalesce(sum(hashtextextended(
-            (channel_id, name, unit, min_value, max_value)::text, 0)), 0)
-        + count(*) FILTER (WHERE NOT ({_CONFIRMED.format(age=_OLD)})) AS content
-    FROM public.channel_config c WHERE vehicle_id = {{vehicle}}
-"""  # noqa: S608  made of this file's own text
-_ADDRESS = "coalesce(host({v}vpn_ip), ''), coalesce({v}api_port, 8001)"
-AT_ADDRESS = f"(%(host)s::text IS NULL OR ({_ADDRESS.format(v='')}) = (%(host)s, %(port)s))"
-"""Whether a row of `vehicles` has the address that was asked; true if none was."""
-_OPEN = """
-WHERE vehicle_id = v.id AND resolved_at IS NULL AND triggered_at > age.since
-  AND triggered_at < now() + interval '1 day'
-"""
-# An older version writes updated_at and not dated_at: what it left of these columns dates nothing.
-DATED = "s.dated_at = s.updated_at"
-"""Whether the columns that date a vehicle's state are true, of its row `s` of vehicle_state."""
-IS_PAUSED = "(coalesce(s.paused, false) AND coalesce(s.paused_until > now(), true))"
-"""Whether a vehicle is paused, of its row `s`; also of none, as by an outer join.
-
-Grafana's dashboard has the same text."""
-IS_OVER = "s.paused AND s.paused_until <= now()"
-"""Whether its pause has ended by itself, and no daemon has tidied the row up yet."""
-RESUMED_AT = "CASE WHEN s.paused THEN s.paused_until ELSE s.resumed_at END"
-"""When a vehicle that is not paused was resumed: a pause has ended at its time."""
-TERMS = "t.interval_sec, t.timeout_sec, t.window_sec, t.gap_kbit"
-"""The columns of `Terms`, in order, of a row `t` that need not be there."""
-JOIN_TERMS = "LEFT JOIN fleetsync.vehicle_terms t ON t.vehicle_id = v.id"
-
-
-def true_islands(watermark: str) -> str:
-    """Return SQL for the islands of `s`, a row of vehicle_state, with this last_sync_at.
-
-    None if an older version has pulled the vehicle since, which may have met a clock that was set
-    back, or if somebody has set last_sync_at back to have an interval pulled again.
-    """
-    return f"""CASE WHEN {DATED} AND ({watermark} < s.island_watermark) IS NOT TRUE
-        THEN s.islands ELSE tstzmultirange() END"""
-
-
-# Other services write last_sync_at too. Infinity, and years that Python cannot hold, are legal
-# there; one such row must not keep the whole fleet from being read.
-LOAD_VEHICLES = f"""
-SELECT v.id::text, coalesce(v.name, v.id::text), {_ADDRESS.format(v="v.")}, v.api_key,
-       CASE WHEN v.last_sync_at IS NOT NULL
-            THEN greatest(least(v.last_sync_at::timestamptz, '9999-01-01Z'), '0001-01-02Z') END,
-       coalesce(v.sync_status, 'unknown'), v.software_version, {IS_PAUSED},
-       s.alarm_watermark, a.oldest, s.asked_to, s.clock_skew_ms,
-       coalesce(s.failures, 0), s.newest_measurement_at, s.alarms_digest,
-       CASE WHEN c.content = s.channels_content THEN s.channels_digest END,
-       s.data_window_ms, s.alarms_window_ms, s.id_hint, s.other_hint,
-       CASE WHEN NOT isempty(s.islands) THEN
-           (SELECT array_agg(at ORDER BY at)
-            FROM unnest({true_islands("v.last_sync_at")}) r,
-                LATERAL (VALUES (lower(r)), (upper(r))) ends(at)) END,
-       s.history_from, s.history_at, s.history_watermark, s.history_pace, s.gap_pace,
-       coalesce(v.last_sync_at::timestamptz, '-infinity') < s.island_watermark IS TRUE,
-       s.intake_day IS NOT DISTINCT FROM current_date, s.day_rows, s.day_seconds, s.day_alarms,
-       s.day_channel_changes, {TERMS}, {lateness.SELECTED}
-FROM public.vehicles v
-LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = v.id
-{JOIN_TERMS}
-LEFT JOIN LATERAL (
-    SELECT least(
-        (SELECT triggered_at FROM public.alarms_log {_OPEN} ORDER BY triggered_at LIMIT 1),
-        (SELECT triggered_at FROM fleetsync.replaced_alarm {_OPEN} ORDER BY triggered_at LIMIT 1)
-    ) AS oldest
-    FROM (SELECT now() - %s::interval AS since) age
-) a ON true
-LEFT JOIN LATERAL ({_CHANNELS_CONTENT.format(vehicle="v.id")}) c ON true
-WHERE true {{conditions}}
-"""  # noqa: S608  made of this file's own text
-
-
-def if_dated(column: str) -> str:
-    """Return SQL for a column that dates the state; null if an older version wrote meanwhile."""
-    return f"CASE WHEN {DATED} THEN s.{column} END"
-
-
+CONFIRMED = "(c.synced_at BETWEEN now() - {age} AND now() + interval '1 min') IS TRUE"
+"""Whether a channel was confirmed within `age`, of its row `c` of channel_config."""
 LOCK_VEHICLE = f"""
-SELECT {_ADDRESS.format(v="")} FROM public.vehicles WHERE id = %s::uuid FOR KEY SHARE
-"""  # noqa: S608  made of this file's own text
+SELECT {ADDRESS.format(v="")} FROM public.vehicles WHERE id = %s::uuid FOR KEY SHARE
+"""  # noqa: S608  made of this project's own text
 PAUSED_VEHICLES = f"""
 SELECT vehicle_id::text FROM fleetsync.vehicle_state s WHERE {IS_PAUSED}
-"""  # noqa: S608  made of this file's own text
-TAKE_SYNC_REQUESTS = f"""
-UPDATE fleetsync.vehicle_state s SET sync_requested_at = NULL
-WHERE sync_requested_at IS NOT NULL AND NOT {IS_PAUSED}
-    AND vehicle_id <> ALL (%s::uuid[]) {{conditions}}
-RETURNING vehicle_id::text
-"""  # noqa: S608  made of this file's own text
-# The vehicle's row is locked once per statement instead of a foreign key checked per row: while the
-# lock is held the vehicle cannot be removed.
-ADD_MEASUREMENTS = """
-SELECT FROM public.vehicles WHERE id = %(id)s::uuid FOR KEY SHARE;
-SELECT added, late, oldest_late FROM fleetsync.add_measurements(
-    %(id)s::uuid, %(channels)s, %(times)s, %(values)s,
-    %(newest)s::timestamptz, %(head)s::timestamptz)
-"""
-# What that function does, in two. A cluster hands this call on to the worker, as it stands here;
-# within a function, the coordinator has to read all of its text twice.
-STORE_ON_WORKER = """
-SELECT FROM public.vehicles WHERE id = %(id)s::uuid FOR KEY SHARE;
-SELECT added, late, oldest_late FROM fleetsync.store_measurements(
-    %(id)s::uuid, %(channels)s, %(times)s, %(values)s,
-    %(newest)s::timestamptz, %(head)s::timestamptz)
-"""
-MARK_MINUTES = "SELECT fleetsync.mark_minutes(%(id)s::uuid, %(times)s)"
-DAY = """
-    day_rows = %(added)s + CASE s.intake_day WHEN current_date THEN s.day_rows ELSE 0 END,
-    day_seconds = %(covered_sec)s
-        + CASE s.intake_day WHEN current_date THEN s.day_seconds ELSE 0 END,
-    day_alarms = CASE s.intake_day WHEN current_date THEN s.day_alarms ELSE 0 END,
-    day_channel_changes = CASE s.intake_day WHEN current_date THEN s.day_channel_changes ELSE 0 END,
-    intake_day = current_date
-"""
-"""What is counted of a day: sets columns of `s`, a row of vehicle_state."""
+"""  # noqa: S608  made of this project's own text
 # A statement does not see what its own CTEs change: this is the answer before the present one.
 _SEEN_BEFORE = "SELECT b.last_seen_at FROM public.vehicles b WHERE b.id = %(id)s::uuid"
 # One statement for watermark and state: each is one row, so the round trip is the larger cost.
@@ -196,78 +90,7 @@ ON CONFLICT (vehicle_id) DO UPDATE SET
     dated_status = 'ok', dated_at = now(),
     paused_at = {if_dated("paused_at")}, resumed_at = {if_dated("resumed_at")}
 RETURNING asked_to
-"""  # noqa: S608  made of this file's own text
-_LOCKED = """
-WITH vehicle AS (SELECT id FROM public.vehicles WHERE id = %(id)s::uuid FOR KEY SHARE)
-"""
-_JOURNAL_ENTRY = """
-INSERT INTO public.sync_journal
-    (vehicle_id, started_at, finished_at, status, rows_written, error_msg)
-SELECT id, %(started)s, %(finished)s, %(status)s, %(rows)s, %(error)s FROM vehicle
-WHERE NOT EXISTS (SELECT FROM public.sync_journal
-                  WHERE vehicle_id = %(id)s::uuid AND started_at = %(started)s)
-"""
-JOURNAL_ENTRY = _LOCKED + _JOURNAL_ENTRY
-# What a machine at an address of before has told says nothing about the one at the new address.
-JOURNAL_ENTRY_AND_STATE = f"""
-WITH vehicle AS (
-    SELECT id, coalesce(sync_status, 'unknown') AS sync_status, {AT_ADDRESS} AS was_asked
-    FROM public.vehicles WHERE id = %(id)s::uuid FOR KEY SHARE
-),
-state AS (
-    INSERT INTO fleetsync.vehicle_state AS s
-        (vehicle_id, failures, last_rows, last_error, id_hint, id_hint_at, dated_status)
-    SELECT id, %(failures)s, %(rows)s, %(error)s, %(hint)s,
-        CASE WHEN %(hint)s IS NOT NULL THEN %(started)s::timestamptz END, sync_status
-    FROM vehicle WHERE was_asked
-    ON CONFLICT (vehicle_id) DO UPDATE SET
-        alarm_watermark = CASE
-            WHEN s.alarm_watermark IS NOT DISTINCT FROM %(known_alarm_watermark)s
-                AND s.alarms_digest IS NOT DISTINCT FROM %(known_alarms_digest)s
-            THEN coalesce(%(alarm_watermark)s, s.alarm_watermark) ELSE s.alarm_watermark END,
-        data_window_ms = coalesce(%(data_ms)s, s.data_window_ms),
-        alarms_window_ms = coalesce(%(alarms_ms)s, s.alarms_window_ms),
-        failures = excluded.failures, last_rows = excluded.last_rows,
-        last_error = excluded.last_error, updated_at = now(),
-        id_hint = coalesce(s.id_hint, excluded.id_hint),
-        id_hint_at = CASE WHEN excluded.id_hint = coalesce(s.id_hint, excluded.id_hint)
-                          THEN excluded.id_hint_at ELSE s.id_hint_at END,
-        other_hint = CASE WHEN excluded.id_hint IS NULL THEN s.other_hint
-                          WHEN excluded.id_hint <> s.id_hint THEN excluded.id_hint END,
-        other_hint_since = CASE
-            WHEN coalesce(excluded.id_hint, s.other_hint) = s.other_hint THEN s.other_hint_since
-            WHEN excluded.id_hint <> s.id_hint THEN %(started)s END,
-        status_since = CASE WHEN {DATED} AND s.dated_status = excluded.dated_status
-                            THEN s.status_since END,
-        dated_status = excluded.dated_status, dated_at = now(),
-        paused_at = {if_dated("paused_at")}, resumed_at = {if_dated("resumed_at")}
-) {_JOURNAL_ENTRY}"""  # noqa: S608  made of this file's own text
-SAVE_FAILURE = f"""
-UPDATE fleetsync.vehicle_state s SET failures = %(failures)s, last_rows = %(rows)s,
-    last_error = %(error)s, updated_at = now(), dated_at = CASE WHEN {DATED} THEN now() END
-WHERE vehicle_id = %(id)s::uuid
-  AND EXISTS (SELECT FROM public.vehicles WHERE id = vehicle_id AND {AT_ADDRESS})
-"""  # noqa: S608  made of this file's own text
-SAVE_LEARNED = """
-UPDATE fleetsync.vehicle_state
-SET data_window_ms = %(data_ms)s, alarms_window_ms = %(alarms_ms)s WHERE vehicle_id = %(id)s::uuid
-"""
-# The journal entry's statement was before this one: dated_status is the status that ends here.
-MARK_FAILED = f"""
-WITH vehicle AS (
-    UPDATE public.vehicles SET sync_status = %(status)s,
-        last_seen_at = CASE WHEN %(answered)s THEN now() ELSE last_seen_at END,
-        software_version = coalesce(%(version)s, software_version)
-    WHERE id = %(id)s::uuid AND {AT_ADDRESS}
-    RETURNING id
-),
-state AS (
-    UPDATE fleetsync.vehicle_state s SET status_since = now(), dated_status = %(status)s
-    WHERE s.vehicle_id = %(id)s::uuid AND EXISTS (SELECT FROM vehicle)
-      AND {DATED} AND s.dated_status <> %(status)s
-)
-SELECT FROM vehicle
-"""  # noqa: S608  made of this file's own text
+"""  # noqa: S608  made of this project's own text
 SAVE_CHANNELS = """
 INSERT INTO public.channel_config AS c
     (vehicle_id, channel_id, name, unit, min_value, max_value, synced_at)
@@ -291,8 +114,8 @@ WHERE (c.name, c.unit, c.min_value, c.max_value)
 CONFIRM_CHANNELS = f"""
 UPDATE public.channel_config c SET synced_at = now()
 WHERE vehicle_id = %s::uuid AND channel_id = ANY (%s::int[])
-  AND NOT ({_CONFIRMED.format(age="interval '20 min'")})
-"""  # noqa: S608  made of this file's own text
+  AND NOT ({CONFIRMED.format(age="interval '20 min'")})
+"""  # noqa: S608  made of this project's own text
 # Another machine, or one that was set up anew, counts its alarms from the beginning. An adopted
 # column may keep whole milliseconds only.
 IS_SAME_ALARM = """
@@ -324,34 +147,7 @@ WHERE a.resolved_at IS DISTINCT FROM excluded.resolved_at
         known="a", triggered="excluded.triggered_at", channel="excluded.channel_id"
     )
 }
-"""  # noqa: S608  made of this file's own text
-# Only from the state that the cycle knows: it may have been restored to an older one meanwhile.
-MOVE_ALARM_WATERMARK = """
-UPDATE fleetsync.vehicle_state SET alarms_digest = %(digest)s,
-    alarm_watermark = CASE WHEN alarm_watermark IS NOT DISTINCT FROM %(known)s
-                           THEN %(watermark)s ELSE alarm_watermark END
-WHERE vehicle_id = %(id)s::uuid
-"""
-COUNT_INTAKE = """
-INSERT INTO fleetsync.vehicle_state AS s
-    (vehicle_id, intake_day, day_rows, day_seconds, day_alarms, day_channel_changes)
-VALUES (%(id)s::uuid, current_date, %(rows)s, %(seconds)s, %(alarms)s, %(channel_changes)s)
-ON CONFLICT (vehicle_id) DO UPDATE SET intake_day = excluded.intake_day,
-    day_rows = excluded.day_rows + CASE s.intake_day WHEN current_date THEN s.day_rows ELSE 0 END,
-    day_seconds = excluded.day_seconds
-        + CASE s.intake_day WHEN current_date THEN s.day_seconds ELSE 0 END,
-    day_alarms = excluded.day_alarms
-        + CASE s.intake_day WHEN current_date THEN s.day_alarms ELSE 0 END,
-    day_channel_changes = excluded.day_channel_changes
-        + CASE s.intake_day WHEN current_date THEN s.day_channel_changes ELSE 0 END
-"""
-REMEMBER_CHANNELS = f"""
-WITH stored AS ({_CHANNELS_CONTENT.format(vehicle="%(id)s::uuid")})
-INSERT INTO fleetsync.vehicle_state AS s (vehicle_id, channels_digest, channels_content)
-SELECT %(id)s::uuid, %(digest)s, stored.content FROM stored
-ON CONFLICT (vehicle_id) DO UPDATE SET channels_digest = excluded.channels_digest,
-    channels_content = excluded.channels_content
-"""  # noqa: S608  made of this file's own text
+"""  # noqa: S608  made of this project's own text
 QUARANTINE_ROWS = """
 WITH vehicle AS (SELECT id FROM public.vehicles WHERE id = %s::uuid FOR KEY SHARE),
 fresh AS (

@@ -4,7 +4,7 @@ None of them commits. Each may run twice with the result of once: a transaction 
 answer to its commit was lost.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,17 +12,10 @@ from uuid import UUID
 
 from fleetsyncd.database import lateness, statements
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.database.shard_locks import in_shards
 from fleetsyncd.errors import AddressChanged, VehicleRemoved, WatermarkMoved
 from fleetsyncd.lateness import LatenessUpdate
-from fleetsyncd.models import (
-    Address,
-    Alarm,
-    BadRow,
-    Channel,
-    LearnedWindows,
-    Window,
-)
+from fleetsyncd.models import Address, LearnedWindows, Window
+from fleetsyncd.telemetry import Alarm, BadRow, Channel
 from fleetsyncd.time_limits import CLOCK_TOLERANCE
 
 QUARANTINE_PER_VEHICLE = 10_000
@@ -76,21 +69,6 @@ def learned_values(learned: LearnedWindows) -> dict[str, int | None]:
         "data_ms": None if learned.data is None else _milliseconds(learned.data),
         "alarms_ms": None if learned.alarms is None else _milliseconds(learned.alarms),
     }
-
-
-def take_sync_requests(
-    cursor: Cursor, busy: Collection[UUID], shards: Collection[int] | None = None
-) -> set[UUID]:
-    """Return the vehicles that an operator wants synced now, and mark their requests as taken.
-
-    A request for a `busy` vehicle stays: its present pull may have begun before the request.
-    """
-    conditions, arguments = in_shards("vehicle_id", shards)
-    cursor.execute(
-        statements.TAKE_SYNC_REQUESTS.format(conditions=conditions),
-        ([str(vehicle_id) for vehicle_id in busy], *arguments),
-    )
-    return {UUID(row[0]) for row in cursor.fetchall()}
 
 
 def paused_vehicles(cursor: Cursor) -> set[UUID]:

@@ -11,8 +11,8 @@ import msgspec
 
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.statements import IS_SAME_ALARM
-from fleetsyncd.models import Alarm
 from fleetsyncd.slices import Slices
+from fleetsyncd.telemetry import Alarm
 
 # A row of fleetsync.condition for each: `amount` is the number that the vehicle gave it, `since`
 # when it was triggered, and `flap_told_at` is null if it is told as soon as nothing is muted.

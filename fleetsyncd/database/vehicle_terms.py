@@ -6,10 +6,12 @@ from uuid import UUID
 
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.replicas import sync_interval
-from fleetsyncd.database.statements import TERMS
 from fleetsyncd.errors import CommandError
 from fleetsyncd.terms import NO_TERMS, Terms, TermsChange
 
+TERMS = "t.interval_sec, t.timeout_sec, t.window_sec, t.gap_kbit"
+"""The columns of `Terms`, in order, of a row `t` that need not be there."""
+JOIN_TERMS = "LEFT JOIN fleetsync.vehicle_terms t ON t.vehicle_id = v.id"
 _READ = f"""
 SELECT vehicle_id::text, {TERMS} FROM fleetsync.vehicle_terms t
 WHERE vehicle_id = ANY (%s::uuid[])

@@ -1,19 +1,16 @@
-"""Changes to the fleet by operators: register, change, pause, request a sync."""
+"""The registered vehicles: find them, register another one, see whether one is as it was."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-import msgspec
 import psycopg2
 
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.database.statements import DATED, IS_OVER, IS_PAUSED, if_dated
-from fleetsyncd.database.vehicle_tags import change_tags, change_tags_of
-from fleetsyncd.database.vehicle_terms import change_terms, change_terms_of
+from fleetsyncd.database.vehicle_tags import change_tags
+from fleetsyncd.database.vehicle_terms import change_terms
 from fleetsyncd.errors import CommandError
-from fleetsyncd.states import Pause
-from fleetsyncd.terms import NO_TERMS, UNCHANGED, Terms, TermsChange
+from fleetsyncd.terms import NO_TERMS, Terms, TermsChange
 from fleetsyncd.text import is_storable, sanitise
 
 _REGISTERED = """
@@ -36,37 +33,7 @@ WHERE EXISTS (SELECT FROM public.vehicles v
 _TAKEN_NAMES = """
 SELECT DISTINCT name FROM public.vehicles WHERE name = ANY(%s::text[])
 """
-_NAMES = "SELECT name FROM public.vehicles WHERE id = ANY (%s::uuid[])"
-_CHANGE = """
-UPDATE public.vehicles SET name = coalesce(%(name)s, name),
-    vpn_ip = coalesce(%(host)s::inet, vpn_ip), api_port = coalesce(%(port)s, api_port),
-    api_key = CASE WHEN %(drop_key)s THEN NULL ELSE coalesce(%(key)s, api_key) END
-WHERE id = ANY (%(ids)s::uuid[])
-"""
-_PAUSE = f"""
-INSERT INTO fleetsync.vehicle_state AS s
-    (vehicle_id, paused, paused_at, paused_until, pause_reason, paused_by)
-SELECT id, %(paused)s, CASE WHEN %(paused)s THEN now() END, %(until)s::timestamptz,
-    %(reason)s, %(by)s
-FROM public.vehicles WHERE id = %(id)s::uuid FOR KEY SHARE
-ON CONFLICT (vehicle_id) DO UPDATE SET paused = excluded.paused, updated_at = now(),
-    paused_at = CASE WHEN NOT excluded.paused THEN NULL WHEN NOT {IS_PAUSED} THEN now()
-                     WHEN {DATED} THEN s.paused_at END,
-    resumed_at = CASE WHEN {IS_PAUSED} AND NOT excluded.paused THEN now()
-                      WHEN {IS_OVER} THEN s.paused_until WHEN {DATED} THEN s.resumed_at END,
-    paused_until = excluded.paused_until, pause_reason = excluded.pause_reason,
-    paused_by = excluded.paused_by,
-    status_since = {if_dated("status_since")}, dated_at = now()
-"""  # noqa: S608  made of this file's own text
-PLAIN = Pause()
-"""Until somebody resumes it, without a reason."""
 _REMOVED = "the vehicle was removed meanwhile"
-_REQUEST = f"""
-INSERT INTO fleetsync.vehicle_state AS s (vehicle_id, sync_requested_at)
-SELECT id, now() FROM public.vehicles WHERE id = %s::uuid FOR KEY SHARE
-ON CONFLICT (vehicle_id) DO UPDATE SET sync_requested_at = now(), updated_at = now(),
-    dated_at = CASE WHEN {DATED} THEN now() END
-"""  # noqa: S608  made of this file's own text
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,30 +45,6 @@ class RegisteredVehicle:
     host: str
     port: int
     key: str | None = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class VehicleChange:
-    """New values for a vehicle; None leaves a value as it is."""
-
-    name: str | None = None
-    host: str | None = None
-    port: int | None = None
-    key: str | None = field(default=None, repr=False)
-    drop_key: bool = False
-    add_tags: tuple[str, ...] = ()
-    remove_tags: tuple[str, ...] = ()
-    terms: TermsChange = UNCHANGED
-
-    def applied_to(self, vehicle: RegisteredVehicle) -> RegisteredVehicle:
-        """Return a vehicle's registration after this change."""
-        return RegisteredVehicle(
-            vehicle.id,
-            self.name or vehicle.name,
-            self.host or vehicle.host,
-            self.port or vehicle.port,
-            None if self.drop_key else self.key or vehicle.key,
-        )
 
 
 def find_vehicle(cursor: Cursor, text: str) -> RegisteredVehicle:
@@ -227,110 +170,8 @@ def name_taken(name: str) -> str:
     return f"a vehicle called {name} is registered already: choose another name"
 
 
-def change_seen(
-    cursor: Cursor,
-    seen: Sequence[RegisteredVehicle],
-    new: VehicleChange,
-    default_sync_interval_sec: float = 0.0,
-) -> None:
-    """Change vehicles as `change_vehicle` does, if they are registered as they were `seen`.
-
-    Raises CommandError too if somebody has changed one meanwhile, in whatever field: name, address,
-    port and key are judged together.
-    """
-    require_seen(cursor, seen, new, lock=True)
-    names = {each.id: each.name if len(seen) > 1 else "" for each in seen}
-    _change_vehicles(cursor, names, new, default_sync_interval_sec)
-
-
-def require_seen(
-    cursor: Cursor,
-    seen: Sequence[RegisteredVehicle],
-    new: VehicleChange,
-    *,
-    lock: bool = False,
-) -> None:
-    """Raise CommandError unless vehicles are registered as they were `seen`, or are to be.
-
-    `lock` keeps others from changing them until commit.
-    """
-    known = read_registered(cursor, [each.id for each in seen], lock=lock)
-    stored = {vehicle.id: vehicle for vehicle in known}
-    for each in seen:
-        # As it is to be: by the first try of this transaction, whose answer was lost.
-        if stored.get(each.id) != new.applied_to(each):
-            require_unchanged(stored.get(each.id), each)
-
-
-def change_vehicle(
-    cursor: Cursor, vehicle_id: UUID, new: VehicleChange, default_sync_interval_sec: float = 0.0
-) -> None:
-    """Change a vehicle's registration; raise CommandError if its new name or address is taken.
-
-    Raises it too for terms that cannot go together, as `change_terms` does. Every function here
-    that changes a vehicle raises it too if the vehicle was removed meanwhile.
-    """
-    _change_vehicles(cursor, {vehicle_id: ""}, new, default_sync_interval_sec)
-
-
-def _change_vehicles(
-    cursor: Cursor,
-    names: Mapping[UUID, str],
-    new: VehicleChange,
-    default_sync_interval_sec: float,
-) -> None:
-    """Change vehicles (names by id, for errors) as `change_vehicle` one."""
-    ids = [str(key) for key in names]
-    values = {
-        "ids": ids,
-        "name": new.name,
-        "host": new.host,
-        "port": new.port,
-        "key": new.key,
-        "drop_key": new.drop_key,
-    }
-    if new.name is not None:
-        cursor.execute(_NAMES, (ids,))
-        if cursor.fetchone() != (new.name,) and taken_names(cursor, [new.name]):
-            raise CommandError(name_taken(new.name))
-    try:
-        cursor.execute(_CHANGE, values)
-    except psycopg2.errors.UniqueViolation:
-        raise CommandError(
-            "another vehicle is registered at that address already:"
-            " `fleetsyncd vehicle swap` exchanges the addresses of two"
-        ) from None
-    _require_vehicles(cursor, len(ids))
-    if new.add_tags or new.remove_tags:
-        change_tags_of(cursor, names, new.add_tags, new.remove_tags)
-    if new.terms != UNCHANGED:
-        change_terms_of(cursor, names, new.terms, default_sync_interval_sec)
-
-
-def set_paused(cursor: Cursor, vehicle_id: UUID, paused: bool, pause: Pause = PLAIN) -> None:
-    """Pause or resume a vehicle; a daemon acts on it within two seconds.
-
-    `pause` says until when, why and by whom it is paused; it replaces what was said before.
-    """
-    why = pause if paused else PLAIN
-    values = {"id": str(vehicle_id), "paused": paused, **msgspec.structs.asdict(why)}
-    cursor.execute(_PAUSE, values)
-    _require_vehicles(cursor)
-
-
-def request_sync(cursor: Cursor, vehicle_id: UUID) -> None:
-    """Ask the daemon to sync a vehicle now; raise CommandError if it is paused."""
-    cursor.execute(
-        f"SELECT FROM fleetsync.vehicle_state s WHERE vehicle_id = %s::uuid AND {IS_PAUSED}",
-        (str(vehicle_id),),
-    )
-    if cursor.fetchone() is not None:
-        raise CommandError("the vehicle is paused: resume it first")
-    cursor.execute(_REQUEST, (str(vehicle_id),))
-    _require_vehicles(cursor)
-
-
-def _require_vehicles(cursor: Cursor, count: int = 1) -> None:
+def require_vehicles(cursor: Cursor, count: int = 1) -> None:
+    """Raise CommandError unless the last statement has found so many vehicles."""
     if cursor.rowcount != count:
         raise CommandError(_REMOVED)
 

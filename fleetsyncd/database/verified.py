@@ -4,11 +4,12 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from fleetsyncd.database import audit_findings, statements, store
+from fleetsyncd.audit_results import AuditCounts
+from fleetsyncd.database import audit_findings, store, vehicle_state
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import PullStopped
-from fleetsyncd.models import Look, Vehicle
-from fleetsyncd.reports import AuditCounts
+from fleetsyncd.jobs import Look
+from fleetsyncd.models import Vehicle
 
 Proved = Mapping[tuple[UUID, int], tuple[datetime, timedelta | None]]
 """By vehicle and age up to where it is proved, and the vehicle's learned overlap."""
@@ -45,11 +46,11 @@ INSERT INTO fleetsync.verified AS v (vehicle_id, age_sec, verified_to, looked_to
     missing, different, gone)
 SELECT id, %(age_sec)s, %(proved)s, %(end)s, now(), %(missing)s, %(different)s, %(gone)s
 FROM public.vehicles
-WHERE id = %(id)s::uuid AND {statements.AT_ADDRESS} AND last_sync_at >= %(end)s
+WHERE id = %(id)s::uuid AND {vehicle_state.AT_ADDRESS} AND last_sync_at >= %(end)s
   AND NOT EXISTS (
       SELECT FROM fleetsync.vehicle_state s WHERE s.vehicle_id = %(id)s::uuid
         AND (s.other_hint <> coalesce(%(hint)s, '') OR s.islands <> '{{}}'
-             OR s.asked_to IS NOT NULL OR {statements.IS_PAUSED}))
+             OR s.asked_to IS NOT NULL OR {vehicle_state.IS_PAUSED}))
 ON CONFLICT (vehicle_id, age_sec) DO UPDATE SET
     verified_to = excluded.verified_to, looked_at = excluded.looked_at,
     missing = v.missing + excluded.missing * {_LOOKED},

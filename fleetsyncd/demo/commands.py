@@ -12,7 +12,7 @@ from gevent.hub import get_hub
 
 from fleetsyncd import bootstrap
 from fleetsyncd.commands.tables import table
-from fleetsyncd.database import vehicles
+from fleetsyncd.database import sync_requests, vehicles
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.demo.fleet import Fleet, demo_specs
 from fleetsyncd.errors import CommandError
@@ -132,6 +132,6 @@ def _register(known: list[dict[str, Any]]) -> None:
         for vehicle in vehicles.list_vehicles(cursor):
             if (vehicle.host, vehicle.port) in addresses:
                 with suppress(CommandError):  # a paused one stays paused
-                    vehicles.request_sync(cursor, vehicle.id)
+                    sync_requests.request_sync(cursor, vehicle.id)
 
     bootstrap.configured_database().run(work)

@@ -12,13 +12,14 @@ from uuid import UUID
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from fleetsyncd import __version__
+from fleetsyncd.audit_results import AuditResult
 from fleetsyncd.lateness import Lateness
 from fleetsyncd.loss_forecast import forecast_loss
 from fleetsyncd.models import Vehicle
 from fleetsyncd.monitoring import events
 from fleetsyncd.monitoring.notice_metrics import NoticeMetrics
 from fleetsyncd.monitoring.vehicle_metrics import VehicleCounters, up_by_status
-from fleetsyncd.reports import AttemptReport, AuditResult, CycleReport, Outcome
+from fleetsyncd.reports import AttemptReport, CycleReport, Outcome
 
 WAIT_BUCKETS = (0.001, 0.005, 0.025, 0.1, 0.5, 1, 2.5, 5, 10, 30)
 STALL_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 5)

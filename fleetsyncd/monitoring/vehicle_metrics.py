@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from fleetsyncd.reports import AuditCounts, Failure, Outcome
+from fleetsyncd.audit_results import AuditCounts
+from fleetsyncd.reports import Failure, Outcome
 
 Labels = tuple[tuple[str, str], ...]
 Sample = tuple[str, Labels, float]

@@ -12,6 +12,7 @@ cycle_commit.py     a cycle's windows committed, and how far they reach
 alarm_pull.py       a cycle's alarms
 identity.py         another machine in a vehicle's place
 pull.py             windows of one vehicle, until all are complete
+link.py             what a pull's answers tell of the vehicle's link
 history.py          what a vehicle has dropped of an interval
 lateness.py         how late a pull's rows came
 window.py           which interval to pull, and how to split it
@@ -29,6 +30,7 @@ sessions.py         kept sessions to the vehicles
 recording.py        the end of a cycle, written down
 outcome.py          the result of a step as a value
 catch_up_runner.py  runs gaps, backfills and audits beside the cycles
+attempts.py         what of these a job runs, and when an attempt is to end
 gap.py              one attempt at a gap, up to what is live
 running_jobs.py     what runs of these, and when it pauses or ends
 job_slots.py        their slots; a job that waits for its link lends its own

@@ -8,9 +8,10 @@ from fleetsyncd.conditions.chatter import Beginning
 from fleetsyncd.conditions.model import FLAP_TIME
 from fleetsyncd.database import alarms, mutes, notices, untold_alarms
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.models import Alarm, Vehicle
+from fleetsyncd.models import Vehicle
 from fleetsyncd.notices import Subject
 from fleetsyncd.sync.context import SyncContext
+from fleetsyncd.telemetry import Alarm
 
 
 @dataclass(frozen=True, slots=True)

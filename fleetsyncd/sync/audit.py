@@ -4,10 +4,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
+from fleetsyncd.audit_results import AuditCounts, AuditResult
 from fleetsyncd.database import audits
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.models import Audit, Vehicle, Window
-from fleetsyncd.reports import AttemptReport, AuditCounts, AuditResult
+from fleetsyncd.jobs import Audit
+from fleetsyncd.models import Vehicle, Window
+from fleetsyncd.reports import AttemptReport
 from fleetsyncd.sync.comparing import Compared, ComparingAttempt
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.history import lost_history

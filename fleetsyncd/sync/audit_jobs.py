@@ -14,7 +14,8 @@ from fleetsyncd.database import (
     verified,
 )
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.models import Audit, Look, Vehicle, Visit
+from fleetsyncd.jobs import Audit, Look, Visit
+from fleetsyncd.models import Vehicle
 from fleetsyncd.reports import Outcome
 from fleetsyncd.sync.audit_plan import (
     AGES,

@@ -20,16 +20,11 @@ from fleetsyncd.errors import (
     VehicleError,
     VehicleRefused,
 )
+from fleetsyncd.jobs import Backfill
 from fleetsyncd.lateness import Added
-from fleetsyncd.models import Backfill, DataPage, Measurements, Vehicle, Window
-from fleetsyncd.reports import (
-    BACKFILL_PREFIX,
-    AttemptReport,
-    JournalEntry,
-    Outcome,
-    odd_alarms_remark,
-    reused_ids_remark,
-)
+from fleetsyncd.models import Vehicle, Window
+from fleetsyncd.remarks import BACKFILL_PREFIX, odd_alarms_remark, reused_ids_remark
+from fleetsyncd.reports import AttemptReport, JournalEntry, Outcome
 from fleetsyncd.sync import identity
 from fleetsyncd.sync.commit import Totals, commit_alarms, commit_page
 from fleetsyncd.sync.context import SyncContext
@@ -37,6 +32,7 @@ from fleetsyncd.sync.history import lost_history
 from fleetsyncd.sync.outcome import RERAISED, StepResult, retry_after, run_step
 from fleetsyncd.sync.pull import AlarmsAnswer, VehicleSource
 from fleetsyncd.sync.recording import attempt_entry, write_attempt_entry
+from fleetsyncd.telemetry import DataPage, Measurements
 from fleetsyncd.times import utc_day, utc_span, utc_text
 from fleetsyncd.vehicle.client import VehicleClient
 

@@ -10,7 +10,8 @@ from fleetsyncd.database import (
     loading,
 )
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.models import Backfill, Vehicle
+from fleetsyncd.jobs import Backfill
+from fleetsyncd.models import Vehicle
 
 log = logging.getLogger("sync")
 

@@ -2,9 +2,8 @@
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from contextlib import closing
-from datetime import datetime
 from functools import partial
 from uuid import UUID
 
@@ -17,27 +16,21 @@ from fleetsyncd.database import (
 )
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import INTERNAL_ERROR, DatabaseError, DatabaseUnavailable, VehicleRemoved
-from fleetsyncd.models import Audit, Backfill, Vehicle, Visit
+from fleetsyncd.jobs import Backfill, Visit
+from fleetsyncd.models import Vehicle
 from fleetsyncd.reports import AttemptReport, Outcome
-from fleetsyncd.sync.audit import run_audit
+from fleetsyncd.sync.attempts import Attempts
 from fleetsyncd.sync.audit_jobs import AuditJobs, Free
 from fleetsyncd.sync.audit_plan import AuditPlan
-from fleetsyncd.sync.backfill import run_backfill
 from fleetsyncd.sync.backfill_jobs import BackfillJobs
 from fleetsyncd.sync.context import SyncContext
-from fleetsyncd.sync.gap import catch_up
 from fleetsyncd.sync.gap_turns import GapTurns
 from fleetsyncd.sync.job_slots import JobSlots
-from fleetsyncd.sync.look import run_visit
-from fleetsyncd.sync.pacing import Asked, Pacing
+from fleetsyncd.sync.pacing import Pacing
 from fleetsyncd.sync.running_jobs import Job, RunningJobs
 
 log = logging.getLogger("sync")
 
-SLICE_SEC = 20.0
-"""While others wait for a slot, an attempt at a gap leaves its rest to the next one after it."""
-VISIT_SEC = 20.0
-"""A visit is over after so long, whatever the vehicle answers."""
 BACKFILL_SHARE = 4
 """One slot of so many is kept for backfills, or one if there are at least two."""
 
@@ -75,15 +68,13 @@ class CatchUpRunner:
         self._backfills = BackfillJobs()
         self._on_report = on_report
         self._on_database_error = on_database_error
-        self._monotonic = monotonic
 
         def must_wait(vehicle_id: UUID) -> bool:
             return has_priority(vehicle_id) or context.database.is_crowded
 
         self._jobs = RunningJobs(must_wait, monotonic, sleep)
         self._pacing = Pacing(self._slots, self._jobs, self._turns.most, monotonic, sleep)
-        self._reached: dict[UUID, datetime] = {}
-        """Where attempts at gaps have ended, and the next ones go on."""
+        self._attempts = Attempts(self._turns, self._slots, self._jobs, monotonic)
         self._tried: set[UUID] = set()
         """Vehicles whose job failed in this cycle of the fleet."""
         self._has_gaps = self._gap_was_noted = False
@@ -115,7 +106,7 @@ class CatchUpRunner:
         self._tried.clear()
         self._backfills.retain(fleet)
         self._turns.retain(fleet)
-        self._reached = {key: at for key, at in self._reached.items() if key in fleet}
+        self._attempts.retain(fleet)
         self._pacing.retain(fleet)
         self._audits.set_fleet(fleet)
 
@@ -285,7 +276,7 @@ class CatchUpRunner:
             closing(self._context.connect(job.vehicle)) as client,
             self._pacing.asking(job, client, self._context) as asked,
         ):
-            for report in self._attempts(job, asked):
+            for report in self._attempts.make(job, asked):
                 self._on_report(job.vehicle, report)
                 if report.audit is not None and report.audit.counts.missing:
                     self._audits.note_missing(job.vehicle.id)
@@ -296,37 +287,3 @@ class CatchUpRunner:
             if isinstance(job.task, Visit):
                 self._audits.note_cost(job.vehicle.id, client.received_bytes)
         return goes_on
-
-    def _visit_ends(self, vehicle_id: UUID, stop_reason: Callable[[], str | None]) -> str | None:
-        """Return why a visit is to end: looks have only what gaps leave over, and little of it."""
-        if reason := stop_reason():
-            return reason
-        if self._turns.was_crowded:
-            return "gaps wait for a slot"
-        if self._jobs.seconds_in_slot(vehicle_id) >= VISIT_SEC:
-            return f"a visit has {VISIT_SEC:g} s"
-        return None
-
-    def _attempts(self, job: Job, asked: Asked) -> Iterator[AttemptReport]:
-        match job.task:
-            case Backfill():
-                yield run_backfill(job.vehicle, job.task, *asked)
-            case Audit():
-                yield run_audit(job.vehicle, job.task, *asked)
-            case Visit():
-                client, context, stop_reason = asked
-                ends = partial(self._visit_ends, job.vehicle.id, stop_reason)
-                yield from run_visit(job.vehicle, job.task, client, context, ends)
-            case None:
-                slice_ends = self._monotonic() + SLICE_SEC
-
-                def may_go_on() -> bool:
-                    others_wait = self._turns.was_crowded or self._slots.awaited
-                    return not others_wait or self._monotonic() < slice_ends
-
-                goes_on_at = self._reached.pop(job.vehicle.id, None)
-                report = catch_up(job.vehicle, *asked, may_go_on, goes_on_at)
-                if report is not None:
-                    if report.reached is not None:
-                        self._reached[job.vehicle.id] = report.reached
-                    yield report

@@ -24,12 +24,13 @@ from fleetsyncd.database.channel_changes import ChannelChange
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import BudgetSpent
 from fleetsyncd.lateness import Added
-from fleetsyncd.models import Alarm, BadRow, Channel, DataPage, Measurements, Vehicle
-from fleetsyncd.reports import bad_rows_remark
+from fleetsyncd.models import Vehicle
+from fleetsyncd.remarks import bad_rows_remark
 from fleetsyncd.sync.alarm_notices import Told, grave_changes, note_told, tell_alarms
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.placing import LeftOut, place
 from fleetsyncd.sync.pull import AlarmsAnswer
+from fleetsyncd.telemetry import Alarm, BadRow, Channel, DataPage, Measurements
 
 
 @dataclass(slots=True)

@@ -10,27 +10,22 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 
+from fleetsyncd.audit_results import AuditCounts, AuditResult, audit_remark
 from fleetsyncd.budgets import Intake
 from fleetsyncd.database import comparison, losses, store, vehicle_memory
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import AuditTaken, BadAnswer, PullOverrun
 from fleetsyncd.lateness import Added
-from fleetsyncd.models import DataPage, Measurements, Vehicle, Window
-from fleetsyncd.reports import (
-    AUDIT_PREFIX,
-    AttemptReport,
-    AuditCounts,
-    AuditResult,
-    JournalEntry,
-    Outcome,
-    audit_remark,
-)
+from fleetsyncd.models import Vehicle, Window
+from fleetsyncd.remarks import AUDIT_PREFIX
+from fleetsyncd.reports import AttemptReport, JournalEntry, Outcome
 from fleetsyncd.sync import identity
 from fleetsyncd.sync.commit import Totals, commit_page
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.outcome import StepResult, run_step
 from fleetsyncd.sync.pull import VehicleSource
 from fleetsyncd.sync.recording import attempt_entry
+from fleetsyncd.telemetry import DataPage, Measurements
 
 
 @dataclass(frozen=True, slots=True)

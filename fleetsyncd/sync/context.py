@@ -97,9 +97,9 @@ class SyncContext:
     ) -> VehicleSource:
         """Return a vehicle to pull from."""
         return VehicleSource(
-            client,
-            self.accepted_interval,
-            stop_reason,
+            client=client,
+            accepted_interval=self.accepted_interval,
+            stop_reason=stop_reason,
             data_size=QuestionSize(
                 vehicle.learned.data, client.pull_timeout_sec, vehicle.terms.window_sec
             ),

@@ -19,14 +19,9 @@ from fleetsyncd.errors import (
     VehicleError,
     VehicleRefused,
 )
-from fleetsyncd.models import Status, Vehicle, Window
-from fleetsyncd.reports import (
-    CycleReport,
-    Progress,
-    changed_channels_remark,
-    odd_alarms_remark,
-    reused_ids_remark,
-)
+from fleetsyncd.models import Vehicle, Window
+from fleetsyncd.remarks import changed_channels_remark, odd_alarms_remark, reused_ids_remark
+from fleetsyncd.reports import CycleReport, Progress
 from fleetsyncd.sync.alarm_pull import AlarmPull
 from fleetsyncd.sync.commit import Totals, commit_channels
 from fleetsyncd.sync.context import SyncContext
@@ -36,6 +31,7 @@ from fleetsyncd.sync.history import LOOK_ABOVE, NOT_KNOWN, lost_history
 from fleetsyncd.sync.identity import NewName, history_remark, new_name, software_remark
 from fleetsyncd.sync.outcome import RERAISED, StepResult, retry_after, run_step
 from fleetsyncd.sync.recording import write_report
+from fleetsyncd.telemetry import Status
 from fleetsyncd.vehicle import decode
 from fleetsyncd.vehicle.answer import Answer
 from fleetsyncd.vehicle.client import VehicleClient

@@ -11,11 +11,12 @@ from fleetsyncd.budgets import Intake
 from fleetsyncd.database import islands, losses, store
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.lateness import Added, LatenessUpdate
-from fleetsyncd.models import DataPage, Measurements, Vehicle, Window
+from fleetsyncd.models import Vehicle, Window
 from fleetsyncd.sync.commit import Totals, commit_page
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.cycle_plan import CyclePlan
 from fleetsyncd.sync.pull import VehicleSource
+from fleetsyncd.telemetry import DataPage, Measurements
 
 Advance = Callable[[Cursor, Added, datetime | None, LatenessUpdate], None]
 """Records how far the vehicle is pulled: with what a window added, the newest row of it, and what

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from fleetsyncd.errors import BadAnswer
-from fleetsyncd.models import Status, Vehicle, Window
-from fleetsyncd.reports import LEAVES_GAP
+from fleetsyncd.models import Vehicle, Window
+from fleetsyncd.remarks import LEAVES_GAP
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.lateness import LatenessMeter
 from fleetsyncd.sync.window import (
@@ -19,6 +19,7 @@ from fleetsyncd.sync.window import (
     skipped_before,
     step_back,
 )
+from fleetsyncd.telemetry import Status
 from fleetsyncd.text import age
 from fleetsyncd.time_limits import CLOCK_TOLERANCE, LATEST_CLOCK, MAX_AHEAD
 from fleetsyncd.times import utc_day, utc_span, utc_text

@@ -14,13 +14,9 @@ from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import BadAnswer, PullOverrun, VehicleError
 from fleetsyncd.lateness import Added
 from fleetsyncd.loss_forecast import next_look
-from fleetsyncd.models import DataPage, Measurements, Vehicle, Window
-from fleetsyncd.reports import (
-    GAP_PREFIX,
-    AttemptReport,
-    JournalEntry,
-    Outcome,
-)
+from fleetsyncd.models import Vehicle, Window
+from fleetsyncd.remarks import GAP_PREFIX
+from fleetsyncd.reports import AttemptReport, JournalEntry, Outcome
 from fleetsyncd.sync import history, identity
 from fleetsyncd.sync.commit import Totals, commit_page
 from fleetsyncd.sync.context import SyncContext
@@ -29,6 +25,7 @@ from fleetsyncd.sync.outcome import StepResult, run_step
 from fleetsyncd.sync.pull import VehicleSource
 from fleetsyncd.sync.recording import attempt_entry, write_attempt_entry
 from fleetsyncd.sync.window import asked_without_gap, gap_before, skipped_before
+from fleetsyncd.telemetry import DataPage, Measurements
 from fleetsyncd.times import utc_day, utc_span, utc_text
 from fleetsyncd.vehicle.client import VehicleClient
 

@@ -16,9 +16,10 @@ from fleetsyncd.database import machines
 from fleetsyncd.database.machines import HintOwner
 from fleetsyncd.database.pool import Database
 from fleetsyncd.errors import OtherMachine
-from fleetsyncd.models import DataPage, Vehicle, Window
-from fleetsyncd.reports import ANOTHER
+from fleetsyncd.models import Vehicle, Window
+from fleetsyncd.remarks import ANOTHER
 from fleetsyncd.sync.window import HOURLY_ABOVE
+from fleetsyncd.telemetry import DataPage
 from fleetsyncd.times import iso_ms
 from fleetsyncd.vehicle import decode
 from fleetsyncd.vehicle.client import VehicleClient

@@ -16,8 +16,9 @@ from fleetsyncd.lateness import (
     Added,
     LatenessUpdate,
 )
-from fleetsyncd.models import DataPage, Vehicle, Window
+from fleetsyncd.models import Vehicle, Window
 from fleetsyncd.sync.window import LivePull
+from fleetsyncd.telemetry import DataPage
 
 
 class LatenessMeter:

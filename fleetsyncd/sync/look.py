@@ -4,10 +4,12 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import cache, partial
 
+from fleetsyncd.audit_results import AuditCounts, AuditResult
 from fleetsyncd.database import repairs, vehicle_memory, verified
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.models import Look, Vehicle, Visit, Window
-from fleetsyncd.reports import AttemptReport, AuditCounts, AuditResult, Outcome
+from fleetsyncd.jobs import Look, Visit
+from fleetsyncd.models import Vehicle, Window
+from fleetsyncd.reports import AttemptReport, Outcome
 from fleetsyncd.sync import identity
 from fleetsyncd.sync.comparing import Compared, ComparingAttempt
 from fleetsyncd.sync.context import SyncContext

@@ -8,8 +8,9 @@ from typing import Generic, TypeVar
 from fleetsyncd.database.partitions import Hole
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import PartitionMissing
-from fleetsyncd.models import BadRow, Measurements, Window
+from fleetsyncd.models import Window
 from fleetsyncd.sync.context import SyncContext
+from fleetsyncd.telemetry import BadRow, Measurements
 from fleetsyncd.text import sanitise
 from fleetsyncd.times import iso_ms, utc_span
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from fleetsyncd.models import DataPage
+from fleetsyncd.telemetry import DataPage
 
 
 class PendingPage(Protocol):

@@ -12,14 +12,8 @@ from fleetsyncd.database import (
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.errors import DatabaseError
 from fleetsyncd.models import LearnedWindows, Vehicle
-from fleetsyncd.reports import (
-    ERROR_LIMIT,
-    CycleReport,
-    Failure,
-    JournalEntry,
-    Outcome,
-    join_remarks,
-)
+from fleetsyncd.remarks import ERROR_LIMIT, join_remarks
+from fleetsyncd.reports import CycleReport, Failure, JournalEntry, Outcome
 from fleetsyncd.sync.outcome import RERAISED, StepResult
 from fleetsyncd.text import sanitise
 

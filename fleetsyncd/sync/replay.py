@@ -21,7 +21,8 @@ from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.quarantine import QuarantinedRow
 from fleetsyncd.errors import BadAnswer
-from fleetsyncd.models import Alarm, Channel, Measurements, Window
+from fleetsyncd.models import Window
+from fleetsyncd.telemetry import Alarm, Channel, Measurements
 from fleetsyncd.time_limits import OLDEST_ALARM
 from fleetsyncd.vehicle import decode
 

@@ -5,12 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID
 
-from fleetsyncd.database import (
-    loading,
-    mutes,
-    pausing,
-    store,
-)
+from fleetsyncd.database import loading, mutes, pausing, store, sync_requests
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.models import Vehicle
 from fleetsyncd.text import sanitise
@@ -47,7 +42,7 @@ class RequestReader:
         def work(cursor: Cursor) -> Requests:
             # Kept beyond this transaction: if the answer to its commit is lost, no request remains
             # in the database.
-            self._requested |= store.take_sync_requests(cursor, running, shards)
+            self._requested |= sync_requests.take_sync_requests(cursor, running, shards)
             ended.update(pausing.end_pauses(cursor, shards))
             mutes.end_mutes(cursor)
             paused = store.paused_vehicles(cursor)

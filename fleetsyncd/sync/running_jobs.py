@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
-from fleetsyncd.models import Audit, Backfill, Vehicle, Visit
+from fleetsyncd.jobs import Audit, Backfill, Visit
+from fleetsyncd.models import Vehicle
 
 YIELD_STEP_SEC, LONGEST_YIELD_SEC = 0.05, 5.0
 """How a question waits for what comes first."""

@@ -7,7 +7,7 @@ refusals.py     what an HTTP status other than 200 means
 http_errors.py  errors of the HTTP libraries as VehicleErrors
 redaction.py    keeps the API key out of answers
 key_finder.py   the key in a text, in any notation
-decode.py       answers as models, bad rows apart
+decode.py       answers as telemetry, bad rows apart
 measurement_rows.py  the rows of /data
 notations.py    integers and times that are written in other ways
 parsing.py      damaged JSON, entry by entry

@@ -1,4 +1,4 @@
-"""Decode a vehicle's answers into models; a bad row never spoils the other rows."""
+"""Decode a vehicle's answers into telemetry; a bad row never spoils the other rows."""
 
 import math
 from contextlib import suppress
@@ -9,7 +9,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from fleetsyncd.errors import BadAnswer
-from fleetsyncd.models import Alarm, BadRow, Channel, DataPage, Status, Window
+from fleetsyncd.models import Window
+from fleetsyncd.telemetry import Alarm, BadRow, Channel, DataPage, Status
 from fleetsyncd.text import sanitise
 from fleetsyncd.time_limits import check_time
 from fleetsyncd.times import floor_ms, iso_ms

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from fleetsyncd.errors import BadAnswer
-from fleetsyncd.models import BadRow, Measurements
+from fleetsyncd.telemetry import BadRow, Measurements
 from fleetsyncd.time_limits import check_time
 from fleetsyncd.vehicle.cpu_slices import CpuSlices
 from fleetsyncd.vehicle.notations import parse_time, write_integers

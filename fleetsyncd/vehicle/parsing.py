@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Raw
 
 from fleetsyncd.errors import AnswerTooLarge, BadAnswer
-from fleetsyncd.models import BadRow
+from fleetsyncd.telemetry import BadRow
 from fleetsyncd.text import sanitise
 from fleetsyncd.vehicle.cpu_slices import CpuSlices
 from fleetsyncd.vehicle.notations import write_integers

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from fleetsyncd.errors import VehicleError, VehicleRefused
-from fleetsyncd.models import Status, Window
+from fleetsyncd.models import Window
+from fleetsyncd.telemetry import Status
 from fleetsyncd.text import counted
 from fleetsyncd.times import floor_ms
 from fleetsyncd.vehicle import decode

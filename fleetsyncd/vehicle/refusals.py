@@ -17,7 +17,7 @@ import msgspec
 import requests
 
 from fleetsyncd.errors import RefusalCause, VehicleRefused
-from fleetsyncd.models import Status
+from fleetsyncd.telemetry import Status
 from fleetsyncd.text import REPLACEMENT, sanitise
 from fleetsyncd.vehicle.adapter import ReadingTooLong
 from fleetsyncd.vehicle.http_errors import REQUEST_ERRORS

@@ -10,7 +10,8 @@ from psycopg2 import sql
 from fleetsyncd.database import backfills, removal, store, vehicles
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.demo import embedded
-from fleetsyncd.models import BadRow, Window
+from fleetsyncd.models import Window
+from fleetsyncd.telemetry import BadRow
 from fleetsyncd.times import parse_time, utc_now
 from tests.acceptance.conftest import Installation
 from tests.acceptance.test_scripting import leaves

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fleetsyncd.database import store, vehicles
-from fleetsyncd.models import BadRow
+from fleetsyncd.telemetry import BadRow
 from tests.acceptance.conftest import Installation
 from tests.tui.terminal import terminal
 

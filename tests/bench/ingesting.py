@@ -27,7 +27,7 @@ from fleetsyncd import settings  # noqa: E402
 from fleetsyncd.database import loading, measurements, store  # noqa: E402
 from fleetsyncd.database.pool import Cursor, Database  # noqa: E402
 from fleetsyncd.demo.readings import CHANNELS  # noqa: E402
-from fleetsyncd.models import Measurements  # noqa: E402
+from fleetsyncd.telemetry import Measurements  # noqa: E402
 from fleetsyncd.times import month_of, utc_now  # noqa: E402
 
 WINDOW = timedelta(minutes=10)

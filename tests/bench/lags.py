@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from statistics import fmean
 
-from fleetsyncd.reports import IS_OF_A_CYCLE
+from fleetsyncd.remarks import IS_OF_A_CYCLE
 from tests.bench.figures import quantile
 from tests.bench.installation import Installation
 

@@ -19,8 +19,8 @@ from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.views.minute_series import read_minutes
 from fleetsyncd.database.views.series import Slices, read_series
 from fleetsyncd.demo.embedded import OWNER
-from fleetsyncd.models import Measurements
 from fleetsyncd.settings import DatabaseSettings
+from fleetsyncd.telemetry import Measurements
 from tests.bench.figures import Figure
 from tests.bench.installation import Installation
 

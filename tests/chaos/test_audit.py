@@ -13,9 +13,9 @@ from fleetsyncd.database import (
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.demo.embedded import Server
-from fleetsyncd.models import BadRow, Measurements
 from fleetsyncd.reports import JournalEntry, Outcome
 from fleetsyncd.reports import Outcome as Ended
+from fleetsyncd.telemetry import BadRow, Measurements
 from tests.chaos import audit
 from tests.chaos.audit import Truth
 

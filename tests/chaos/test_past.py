@@ -8,7 +8,8 @@ import pytest
 
 from fleetsyncd.demo.vehicle import SimulatedVehicle
 from fleetsyncd.errors import VehicleRefused
-from fleetsyncd.models import DataPage, Window
+from fleetsyncd.models import Window
+from fleetsyncd.telemetry import DataPage
 from fleetsyncd.times import floor_ms, iso_ms, utc_now
 from fleetsyncd.vehicle import decode
 from fleetsyncd.vehicle.client import PAGE_LIMIT, VehicleClient

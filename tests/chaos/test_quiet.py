@@ -9,7 +9,7 @@ from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.demo import readings
 from fleetsyncd.demo.checker import Expectation
 from fleetsyncd.demo.lateness import Lateness
-from fleetsyncd.models import Measurements
+from fleetsyncd.telemetry import Measurements
 from tests.chaos import quiet
 
 NAME = "Truck-01"

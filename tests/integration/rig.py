@@ -24,7 +24,8 @@ from fleetsyncd.demo.checker import Comparison
 from fleetsyncd.demo.fleet import Fleet
 from fleetsyncd.demo.vehicle import SimulatedVehicle
 from fleetsyncd.errors import VehicleError
-from fleetsyncd.models import DataPage, Look, Vehicle, Visit
+from fleetsyncd.jobs import Look, Visit
+from fleetsyncd.models import Vehicle
 from fleetsyncd.reports import AttemptReport, CycleReport, Progress
 from fleetsyncd.severities import Severity
 from fleetsyncd.sync.audit import run_audit
@@ -35,6 +36,7 @@ from fleetsyncd.sync.cycle import sync_vehicle
 from fleetsyncd.sync.gap import catch_up
 from fleetsyncd.sync.look import run_visit
 from fleetsyncd.sync.prefetch import LazyPage, Prefetch
+from fleetsyncd.telemetry import DataPage
 from fleetsyncd.vehicle.client import VehicleClient
 from tests.simulated import running
 

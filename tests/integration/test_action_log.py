@@ -6,10 +6,10 @@ from uuid import UUID, uuid4
 import pytest
 
 from fleetsyncd.actions import Action, Actor, daemon_actor, present_actor
-from fleetsyncd.database import action_log, bulk, removal, vehicles
+from fleetsyncd.database import action_log, bulk, removal, vehicle_changes, vehicles
 from fleetsyncd.database.action_log import Change
 from fleetsyncd.database.pool import Cursor, Database
-from fleetsyncd.database.vehicles import VehicleChange
+from fleetsyncd.database.vehicle_changes import VehicleChange
 from fleetsyncd.database.views.actions import LoggedAction, find_logged, read_actions
 from fleetsyncd.errors import CommandError
 
@@ -27,7 +27,7 @@ def logged(database: Database) -> list[LoggedAction]:
 def change(database: Database, truck: UUID, new: VehicleChange, action: Action) -> None:
     def work(cursor: Cursor) -> None:
         with action_log.recorded(cursor, action, [truck]):
-            vehicles.change_vehicle(cursor, truck, new)
+            vehicle_changes.change_vehicle(cursor, truck, new)
 
     database.run(work)
 

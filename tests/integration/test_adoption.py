@@ -27,9 +27,9 @@ from fleetsyncd.database.views.fleet import fleet_overview
 from fleetsyncd.database.views.storage import storage
 from fleetsyncd.demo.embedded import APP, OWNER, Server
 from fleetsyncd.errors import CommandError, MigrationFailed
-from fleetsyncd.models import Alarm, BadRow, Channel, Measurements, Status
 from fleetsyncd.reports import CycleReport, Outcome
 from fleetsyncd.settings import DatabaseSettings
+from fleetsyncd.telemetry import Alarm, BadRow, Channel, Measurements, Status
 from tests.integration.recording import record
 from tests.integration.written import first_window
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fleetsyncd.conditions.model import Terms
-from fleetsyncd.database import conditions, vehicles
+from fleetsyncd.database import conditions, pausing
 from fleetsyncd.database.pool import Database
 from fleetsyncd.severities import Severity
 from fleetsyncd.times import iso_ms
@@ -131,7 +131,7 @@ def test_a_vehicle_that_is_paused_at_the_end_of_a_mute_is_told_of_when_it_is_res
     cab.mute()
     cab.begin()
     cab.pull()
-    pause = partial(vehicles.set_paused, vehicle_id=cab.it.vehicle_id)
+    pause = partial(pausing.set_paused, vehicle_id=cab.it.vehicle_id)
     cab.it.database.run(partial(pause, paused=True))
     cab.unmute()
     assert cab.judge() == []

@@ -7,12 +7,13 @@ from uuid import UUID
 
 import pytest
 
+from fleetsyncd.audit_results import AuditCounts
 from fleetsyncd.conditions.model import Terms
-from fleetsyncd.database import audits, conditions, vehicles, verified
+from fleetsyncd.database import audits, conditions, pausing, verified
 from fleetsyncd.database.audits import AuditUpdate
 from fleetsyncd.database.pool import Database
-from fleetsyncd.models import Look, Window
-from fleetsyncd.reports import AuditCounts
+from fleetsyncd.jobs import Look
+from fleetsyncd.models import Window
 from tests.integration.rig import Rig, rig
 from tests.integration.test_audits import MINUTE, begin_to_look, lose, request
 
@@ -77,7 +78,7 @@ def test_what_was_told_is_not_told_again_after_a_pause(pulled: Rig) -> None:
     assert told(pulled) == said(first)
     for paused in (True, False):
         pulled.database.run(
-            partial(vehicles.set_paused, vehicle_id=pulled.vehicle_id, paused=paused)
+            partial(pausing.set_paused, vehicle_id=pulled.vehicle_id, paused=paused)
         )
         assert told(pulled) == []
 

@@ -15,11 +15,13 @@ from fleetsyncd.database import backfills, repairs
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.vehicle_terms import change_terms
 from fleetsyncd.database.vehicles import add_vehicle
-from fleetsyncd.models import Vehicle, Visit, Window
+from fleetsyncd.jobs import Visit
+from fleetsyncd.models import Vehicle, Window
 from fleetsyncd.reports import AttemptReport
+from fleetsyncd.sync.attempts import VISIT_SEC
 from fleetsyncd.sync.audit_jobs import AuditJobs, Free
 from fleetsyncd.sync.audit_plan import AGES, EVERY_SEC, AuditPlan
-from fleetsyncd.sync.catch_up_runner import VISIT_SEC, CatchUpRunner
+from fleetsyncd.sync.catch_up_runner import CatchUpRunner
 from fleetsyncd.terms import Given, TermsChange
 from fleetsyncd.vehicle.client import VehicleClient
 from tests.integration.rig import Ask, Reply, Rig, rig

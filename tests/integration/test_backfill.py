@@ -11,13 +11,14 @@ import pytest
 from psycopg2 import sql
 
 from fleetsyncd.commands.backfill_watch import Watch
-from fleetsyncd.database import backfills, vehicles
+from fleetsyncd.database import backfills, pausing, vehicles
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.removal import remove_vehicles
 from fleetsyncd.database.views.backfills import BackfillStatus, backfill_statuses
 from fleetsyncd.demo.embedded import Server
 from fleetsyncd.errors import CommandError, VehicleRemoved
-from fleetsyncd.models import Backfill, Window
+from fleetsyncd.jobs import Backfill
+from fleetsyncd.models import Window
 from fleetsyncd.reports import JournalEntry, Outcome
 from fleetsyncd.sync.backfill import run_backfill
 from fleetsyncd.time_limits import accepted_interval
@@ -515,7 +516,7 @@ def test_what_stands_in_the_way_of_a_backfill_is_told(database: Database) -> Non
         assert "/status: HTTP 503" in str(obstacle())
         work(it)
         assert "/status: HTTP 503" in str(obstacle())
-        it.database.run(lambda c: vehicles.set_paused(c, it.vehicle_id, True))
+        it.database.run(lambda c: pausing.set_paused(c, it.vehicle_id, True))
         assert "paused" in str(obstacle())
 
 
@@ -565,7 +566,7 @@ def test_paused_vehicles_wait_and_failing_ones_come_last(database: Database) -> 
                str(it.vehicle_id))  # fmt: skip
         open_ones = it.database.run(lambda c: backfills.open_backfills(c, (), 1))
         assert set(open_ones) == {other}
-        it.database.run(lambda c: vehicles.set_paused(c, other, True))
+        it.database.run(lambda c: pausing.set_paused(c, other, True))
         open_ones = it.database.run(lambda c: backfills.open_backfills(c, (), 5))
         assert set(open_ones) == {it.vehicle_id}
 
@@ -603,7 +604,7 @@ def test_a_missing_daemon_hides_no_pause(
 ) -> None:
     with rig(database, watermark_ago=60, channels=1) as it:
         ask_for(it, HOUR)
-        it.database.run(lambda c: vehicles.set_paused(c, it.vehicle_id, True))
+        it.database.run(lambda c: pausing.set_paused(c, it.vehicle_id, True))
         watch = Watch(it.database, it.database.run(vehicles.list_vehicles))
         if wait_sec is None:
             watch.tell_obstacles()

@@ -12,7 +12,6 @@ from fleetsyncd.budgets import Intake, VehicleBudget
 from fleetsyncd.database import (
     backfills,
     loading,
-    statements,
     vehicle_memory,
     vehicles,
 )
@@ -299,7 +298,7 @@ def test_loading_the_fleet_costs_no_more_for_a_vehicle_with_many_open_alarms(
             str(it.vehicle_id),
         )
         it.run(f"ANALYZE {table}")
-        statement = statements.LOAD_VEHICLES.format(conditions="")
+        statement = loading.LOAD_VEHICLES.format(conditions="")
         plan = it.run(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", loading.OPEN_ALARM_MAX_AGE)[0][
             0
         ][0]["Plan"]

@@ -10,7 +10,7 @@ import psycopg2
 import pytest
 
 from fleetsyncd.actions import Action, Actor
-from fleetsyncd.database import bulk, pool, vehicles
+from fleetsyncd.database import bulk, pausing, pool, vehicles
 from fleetsyncd.database.bulk import BulkResult
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.views.fleet import fleet_overview
@@ -48,7 +48,7 @@ def test_a_pause_returns_what_it_changed_and_leaves_the_rest(
     database: Database, fleet: dict[UUID, str]
 ) -> None:
     (crane,) = ids(fleet, "Crane-02")
-    database.run(lambda cursor: vehicles.set_paused(cursor, crane, True))
+    database.run(lambda cursor: pausing.set_paused(cursor, crane, True))
     assert bulk.set_paused(database, fleet, True).changed == ids(fleet, "Dozer-03", "Truck-01")
     assert bulk.set_paused(database, fleet, True).changed == set()
     assert bulk.set_paused(database, fleet, False).changed == set(fleet)
@@ -78,7 +78,7 @@ def test_an_undo_goes_on_without_the_removed_and_leaves_what_others_have_changed
     gone = uuid4()
     done = bulk.set_paused(database, fleet, True)
     (crane,) = ids(fleet, "Crane-02")
-    database.run(lambda cursor: vehicles.set_paused(cursor, crane, False))
+    database.run(lambda cursor: pausing.set_paused(cursor, crane, False))
     when = {key: done.at_of(key) for key in fleet}
     result = bulk.undo_paused(database, {**fleet, gone: "Loader-04"}, True, when)
     assert result.changed == ids(fleet, "Dozer-03", "Truck-01")
@@ -93,7 +93,7 @@ def test_an_undo_leaves_what_somebody_has_changed_back_and_forth(
     done = bulk.set_paused(database, fleet, paused)
     (crane,) = ids(fleet, "Crane-02")
     for state in (not paused, paused):
-        database.run(partial(vehicles.set_paused, vehicle_id=crane, paused=state))
+        database.run(partial(pausing.set_paused, vehicle_id=crane, paused=state))
     at = {key: done.at_of(key) for key in fleet}
     result = bulk.undo_paused(database, fleet, paused, at)
     assert result.changed == ids(fleet, "Dozer-03", "Truck-01")
@@ -111,7 +111,7 @@ def test_very_many_are_changed_by_several_transactions_and_undone_the_same_way(
     assert len({done.at_of(key) for key in fleet}) == 2
     (crane,) = ids(fleet, "Crane-02")
     for state in (False, True):
-        database.run(partial(vehicles.set_paused, vehicle_id=crane, paused=state))
+        database.run(partial(pausing.set_paused, vehicle_id=crane, paused=state))
     when = {key: done.at_of(key) for key in fleet}
     undone = bulk.undo_paused(database, fleet, True, when)
     assert undone.changed == ids(fleet, "Dozer-03", "Truck-01")

@@ -7,14 +7,10 @@ from uuid import UUID
 import pytest
 
 from fleetsyncd.actions import Action, Actor
-from fleetsyncd.database import (
-    bulk_edits,
-    loading,
-    vehicle_terms,
-    vehicles,
-)
+from fleetsyncd.database import bulk_edits, loading, vehicle_changes, vehicle_terms, vehicles
 from fleetsyncd.database.pool import Cursor, Database
-from fleetsyncd.database.vehicles import RegisteredVehicle, VehicleChange
+from fleetsyncd.database.vehicle_changes import VehicleChange
+from fleetsyncd.database.vehicles import RegisteredVehicle
 from fleetsyncd.errors import CommandError
 from fleetsyncd.terms import Terms, TermsChange, parse_change
 
@@ -77,7 +73,7 @@ def test_the_statements_of_an_edit_do_not_grow_with_its_vehicles(
 
     def statements(seen: list[RegisteredVehicle], cursor: Cursor) -> int:
         counting = Counting(cursor)
-        vehicles.change_seen(counting, seen, new, 30)  # type: ignore[arg-type]  # acts as one
+        vehicle_changes.change_seen(counting, seen, new, 30)  # type: ignore[arg-type]  # acts as one
         return counting.statements
 
     assert database.run(partial(statements, fleet[:1])) == database.run(
@@ -139,7 +135,7 @@ def test_an_edit_changes_no_vehicle_if_somebody_changed_one_of_them(
 ) -> None:
     monkeypatch.setattr(bulk_edits, "AT_ONCE", 2)
     other = VehicleChange(port=7001)
-    database.run(lambda c: vehicles.change_vehicle(c, fleet[-1].id, other))
+    database.run(lambda c: vehicle_changes.change_vehicle(c, fleet[-1].id, other))
     new = VehicleChange(port=9001, terms=HOURLY)
     with pytest.raises(CommandError, match=r"changed meanwhile .*: nothing was changed$"):
         bulk_edits.edit(database, fleet, new, ACTION, 30)

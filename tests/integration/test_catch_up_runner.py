@@ -18,7 +18,7 @@ from fleetsyncd.database import (
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.models import Vehicle, Window
 from fleetsyncd.reports import AttemptReport, Outcome
-from fleetsyncd.sync import catch_up_runner
+from fleetsyncd.sync import attempts
 from fleetsyncd.sync.catch_up_runner import CatchUpRunner
 from fleetsyncd.vehicle.answer import Answer
 from tests.integration.test_dispatcher import (
@@ -111,7 +111,7 @@ def test_a_slot_goes_on_with_the_next_gap_until_none_waits(database: Database) -
 def test_gaps_take_turns_while_others_wait(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(catch_up_runner, "SLICE_SEC", 0.0)
+    monkeypatch.setattr(attempts, "SLICE_SEC", 0.0)
     with_gaps(database, 6, timedelta(hours=30))
     with runner(database, lambda _vehicle: SatisfiedVehicle(), 2) as (made, reports):
         made.start_due()

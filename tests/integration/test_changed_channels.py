@@ -6,8 +6,8 @@ from fleetsyncd.database import channel_changes, vehicle_memory
 from fleetsyncd.database.channel_changes import record_changes
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.views.channel_changes import channel_changes as shown
-from fleetsyncd.models import Channel
 from fleetsyncd.reports import Outcome
+from fleetsyncd.telemetry import Channel
 from tests.integration.rig import Ask, Reply, Rig, rig
 
 CHANGES = (

@@ -9,8 +9,8 @@ from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.demo import embedded, readings
 from fleetsyncd.demo.checker import MARGIN, Comparison, Expectation, compare
 from fleetsyncd.demo.lateness import Lateness
-from fleetsyncd.models import Measurements
 from fleetsyncd.settings import DatabaseSettings
+from fleetsyncd.telemetry import Measurements
 
 NAME = "Truck-01"
 CHANNELS = 2

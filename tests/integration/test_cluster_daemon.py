@@ -38,8 +38,8 @@ from fleetsyncd.demo.citus_cluster import CitusCluster
 from fleetsyncd.demo.embedded import APP, OWNER, Server
 from fleetsyncd.errors import DatabaseError, DatabaseUnavailable, WorkerLost
 from fleetsyncd.findings import Level
-from fleetsyncd.models import Measurements
 from fleetsyncd.settings import DatabaseSettings
+from fleetsyncd.telemetry import Measurements
 from fleetsyncd.time_limits import Deadline
 from tests.clustered import distribute, migrated, owner_of
 from tests.integration.rig import rig

@@ -32,8 +32,8 @@ from fleetsyncd.demo.citus_cluster import CitusCluster
 from fleetsyncd.demo.embedded import APP, OWNER, Server
 from fleetsyncd.errors import MigrationFailed
 from fleetsyncd.findings import Level
-from fleetsyncd.models import Measurements
 from fleetsyncd.settings import DatabaseSettings
+from fleetsyncd.telemetry import Measurements
 from tests.clustered import bring_back, distribute, in_the_way, migrated, owner_of
 
 NOON = datetime(2026, 2, 10, 12, tzinfo=UTC)

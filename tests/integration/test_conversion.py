@@ -27,8 +27,8 @@ from fleetsyncd.database.schema.hidden.conversion import State
 from fleetsyncd.database.schema.lock_waits import Patience, PatientSession
 from fleetsyncd.demo.embedded import APP, OWNER, Server
 from fleetsyncd.errors import MigrationFailed
-from fleetsyncd.models import Measurements
 from fleetsyncd.settings import DatabaseSettings
+from fleetsyncd.telemetry import Measurements
 from fleetsyncd.times import month_of, utc_now
 from tests.hidden import bring_back, hide
 from tests.integration.test_adoption import INSTALLATION, as_owner

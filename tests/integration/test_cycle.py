@@ -12,11 +12,11 @@ from fleetsyncd.demo.faults import Faults
 from fleetsyncd.demo.lateness import Lateness
 from fleetsyncd.demo.readings import CHANNELS
 from fleetsyncd.errors import VehicleRemoved
-from fleetsyncd.models import DataPage
 from fleetsyncd.reports import Outcome, Progress
 from fleetsyncd.sync import question_limit
 from fleetsyncd.sync.prefetch import LazyPage, Prefetch
 from fleetsyncd.sync.pull import HISTORY_ROWS
+from fleetsyncd.telemetry import DataPage
 from tests.integration.rig import KEY, Ask, Eager, Reply, rig
 
 

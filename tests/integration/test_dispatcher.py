@@ -14,11 +14,7 @@ import pytest
 from gevent.event import Event
 from psycopg2 import sql
 
-from fleetsyncd.database import (
-    backfills,
-    loading,
-    vehicles,
-)
+from fleetsyncd.database import backfills, loading, pausing, vehicle_changes, vehicles
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.retention import Retention
@@ -237,7 +233,7 @@ def test_a_rest_ends_and_a_later_one_begins_anew() -> None:
 def pause_and_resume(database: Database, pulling: Dispatcher, resting: Vehicle) -> None:
     reader = RequestReader(database)
     for paused in (True, False):
-        database.run(lambda c: vehicles.set_paused(c, resting.id, paused))  # noqa: B023  run at once
+        database.run(lambda c: pausing.set_paused(c, resting.id, paused))  # noqa: B023  run at once
         pulling.heed_pauses(reader.read(pulling.running, pulling.shards).paused)
 
 
@@ -250,8 +246,8 @@ def sync_well(_database: Database, pulling: Dispatcher, resting: Vehicle) -> Non
 
 def change(**new: Any) -> Callable[[Database, Dispatcher, Vehicle], None]:
     def work(database: Database, _pulling: Dispatcher, resting: Vehicle) -> None:
-        wanted = vehicles.VehicleChange(**new)
-        database.run(lambda c: vehicles.change_vehicle(c, resting.id, wanted))
+        wanted = vehicle_changes.VehicleChange(**new)
+        database.run(lambda c: vehicle_changes.change_vehicle(c, resting.id, wanted))
 
     return work
 

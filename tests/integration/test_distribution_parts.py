@@ -32,8 +32,8 @@ from fleetsyncd.database.schema.distribution import (
 )
 from fleetsyncd.database.schema.distribution.obstacles import Order
 from fleetsyncd.demo.embedded import APP, OWNER, Server
-from fleetsyncd.models import Measurements
 from fleetsyncd.settings import DatabaseSettings
+from fleetsyncd.telemetry import Measurements
 
 NOON = datetime(2026, 2, 10, 12, tzinfo=UTC)
 OLGA = UUID(int=1)

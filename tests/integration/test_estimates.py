@@ -13,7 +13,7 @@ from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.views.estimates import Count, count_measurements
 from fleetsyncd.demo.embedded import Server
-from fleetsyncd.models import Measurements
+from fleetsyncd.telemetry import Measurements
 
 JANUARY = datetime(2026, 1, 10, tzinfo=UTC)
 FEBRUARY = datetime(2026, 2, 10, tzinfo=UTC)

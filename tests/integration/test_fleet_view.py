@@ -10,16 +10,23 @@ from uuid import UUID
 import pytest
 from psycopg2 import sql
 
-from fleetsyncd.database import measurements, store, vehicles
+from fleetsyncd.database import (
+    measurements,
+    pausing,
+    store,
+    sync_requests,
+    vehicle_changes,
+    vehicles,
+)
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.schema import migrate
 from fleetsyncd.database.views.fleet import fleet_overview, vehicles_with_own_key
 from fleetsyncd.demo.embedded import APP, OWNER, Server
 from fleetsyncd.errors import CommandError
-from fleetsyncd.models import Measurements
 from fleetsyncd.settings import DatabaseSettings
 from fleetsyncd.states import GapProgress, VehicleOverview
+from fleetsyncd.telemetry import Measurements
 from tests.integration.recording import record
 from tests.integration.written import failure, first_window
 
@@ -89,9 +96,9 @@ def test_the_overview_has_a_vehicles_state(
 
 def test_the_overview_shows_a_pause_before_anything_else(database: Database, truck: UUID) -> None:
     database.run(lambda cursor: record(cursor, failure(database, truck, NOW)))
-    database.run(lambda cursor: vehicles.set_paused(cursor, truck, True))
+    database.run(lambda cursor: pausing.set_paused(cursor, truck, True))
     assert shown(database, truck).state == "paused"
-    database.run(lambda cursor: vehicles.set_paused(cursor, truck, False))
+    database.run(lambda cursor: pausing.set_paused(cursor, truck, False))
     assert shown(database, truck).state == "error"
 
 
@@ -176,16 +183,16 @@ def test_a_change_keeps_what_it_does_not_name(database: Database, truck: UUID) -
 
     before = registered()
     database.run(
-        lambda c: vehicles.change_vehicle(
-            c, truck, vehicles.VehicleChange(name="Renamed", port=9000)
+        lambda c: vehicle_changes.change_vehicle(
+            c, truck, vehicle_changes.VehicleChange(name="Renamed", port=9000)
         )
     )
     assert registered() == vehicles.RegisteredVehicle(
         truck, "Renamed", before.host, 9000, "its-key"
     )
     database.run(
-        lambda c: vehicles.change_vehicle(
-            c, truck, vehicles.VehicleChange(host="10.3.0.9", drop_key=True)
+        lambda c: vehicle_changes.change_vehicle(
+            c, truck, vehicle_changes.VehicleChange(host="10.3.0.9", drop_key=True)
         )
     )
     assert registered() == vehicles.RegisteredVehicle(truck, "Renamed", "10.3.0.9", 9000, None)
@@ -195,31 +202,35 @@ def test_a_change_to_an_address_that_is_taken_is_refused(database: Database, tru
     add(database, host="10.3.0.2")
     with pytest.raises(CommandError, match="another vehicle is registered at that address"):
         database.run(
-            lambda c: vehicles.change_vehicle(c, truck, vehicles.VehicleChange(host="10.3.0.2"))
+            lambda c: vehicle_changes.change_vehicle(
+                c, truck, vehicle_changes.VehicleChange(host="10.3.0.2")
+            )
         )
 
 
 def test_a_sync_that_was_requested_is_handed_out_once(database: Database, truck: UUID) -> None:
     for _ in range(2):
-        database.run(lambda cursor: vehicles.request_sync(cursor, truck))
-    assert truck in database.run(lambda cursor: store.take_sync_requests(cursor, []))
-    assert truck not in database.run(lambda cursor: store.take_sync_requests(cursor, []))
+        database.run(lambda cursor: sync_requests.request_sync(cursor, truck))
+    assert truck in database.run(lambda cursor: sync_requests.take_sync_requests(cursor, []))
+    assert truck not in database.run(lambda cursor: sync_requests.take_sync_requests(cursor, []))
 
 
 def test_a_sync_requested_while_the_vehicle_is_busy_is_handed_out_afterwards(
     database: Database, truck: UUID
 ) -> None:
-    database.run(lambda cursor: vehicles.request_sync(cursor, truck))
-    assert truck not in database.run(lambda cursor: store.take_sync_requests(cursor, [truck]))
-    assert truck in database.run(lambda cursor: store.take_sync_requests(cursor, []))
+    database.run(lambda cursor: sync_requests.request_sync(cursor, truck))
+    assert truck not in database.run(
+        lambda cursor: sync_requests.take_sync_requests(cursor, [truck])
+    )
+    assert truck in database.run(lambda cursor: sync_requests.take_sync_requests(cursor, []))
 
 
 def test_a_paused_vehicle_is_known_and_cannot_be_requested(database: Database, truck: UUID) -> None:
-    database.run(lambda cursor: vehicles.set_paused(cursor, truck, True))
+    database.run(lambda cursor: pausing.set_paused(cursor, truck, True))
     assert truck in database.run(store.paused_vehicles)
     with pytest.raises(CommandError, match="the vehicle is paused: resume it first"):
-        database.run(lambda cursor: vehicles.request_sync(cursor, truck))
-    database.run(lambda cursor: vehicles.set_paused(cursor, truck, False))
+        database.run(lambda cursor: sync_requests.request_sync(cursor, truck))
+    database.run(lambda cursor: pausing.set_paused(cursor, truck, False))
     assert truck not in database.run(store.paused_vehicles)
 
 

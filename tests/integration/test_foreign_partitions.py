@@ -13,7 +13,8 @@ from fleetsyncd.database import partitions
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Database
 from fleetsyncd.demo.embedded import APP, OWNER, Server
-from fleetsyncd.models import Measurements, Window
+from fleetsyncd.models import Window
+from fleetsyncd.telemetry import Measurements
 from fleetsyncd.times import month_of, next_month
 from tests.integration.rig import Rig, rig
 

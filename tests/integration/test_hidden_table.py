@@ -26,8 +26,8 @@ from fleetsyncd.database.schema import checks, migrate
 from fleetsyncd.database.views.storage import storage
 from fleetsyncd.demo.embedded import APP, OWNER, Server
 from fleetsyncd.findings import Level
-from fleetsyncd.models import Measurements
 from fleetsyncd.settings import DatabaseSettings
+from fleetsyncd.telemetry import Measurements
 from fleetsyncd.times import utc_now
 from tests.hidden import hide
 from tests.integration import (

@@ -15,7 +15,7 @@ from fleetsyncd.database.views.history import (
     read_history,
 )
 from fleetsyncd.database.views.journal_hours import journal_hours, present_hour
-from fleetsyncd.reports import LEAVES_GAP
+from fleetsyncd.remarks import LEAVES_GAP
 from tests.tui.driving import add, attempts, execute
 
 HOUR = 3600.0

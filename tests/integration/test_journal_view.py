@@ -11,7 +11,8 @@ from fleetsyncd.database import (
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.views import journal
 from fleetsyncd.demo.embedded import Server
-from fleetsyncd.reports import BACKFILL_PREFIX, JournalEntry, Outcome
+from fleetsyncd.remarks import BACKFILL_PREFIX
+from fleetsyncd.reports import JournalEntry, Outcome
 from fleetsyncd.times import utc_now
 from tests.tui.driving import execute
 

@@ -9,7 +9,7 @@ from fleetsyncd.database import measurements, vehicles
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Database
 from fleetsyncd.lateness import Added
-from fleetsyncd.models import Measurements
+from fleetsyncd.telemetry import Measurements
 
 AT = datetime(2026, 2, 22, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

@@ -19,7 +19,7 @@ from fleetsyncd.database.restoration import NewRegistration
 from fleetsyncd.database.vehicles import add_vehicle
 from fleetsyncd.database.views.estimates import Count
 from fleetsyncd.errors import DatabaseLost
-from fleetsyncd.models import Measurements
+from fleetsyncd.telemetry import Measurements
 
 NOW = datetime(2026, 2, 10, 12, tzinfo=UTC)
 NAMES = ("Truck-01", "Truck-02", "Truck-03")

@@ -7,10 +7,18 @@ from http import HTTPStatus
 import pytest
 
 from fleetsyncd.budgets import VehicleBudget
-from fleetsyncd.database import backfills, machines, vehicle_memory, vehicles
+from fleetsyncd.database import (
+    backfills,
+    machines,
+    pausing,
+    vehicle_changes,
+    vehicle_memory,
+    vehicles,
+)
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
-from fleetsyncd.database.vehicles import RegisteredVehicle, VehicleChange
+from fleetsyncd.database.vehicle_changes import VehicleChange
+from fleetsyncd.database.vehicles import RegisteredVehicle
 from fleetsyncd.demo.embedded import OWNER, Server
 from fleetsyncd.errors import CommandError
 from fleetsyncd.findings import Finding, Level
@@ -54,7 +62,7 @@ def reconnect(*rigs: Rig) -> None:
 def move(it: Rig) -> None:
     """Change the port at which the vehicle is registered."""
     change = VehicleChange(port=it.vehicle().port % 60_000 + 1)
-    it.database.run(lambda c: vehicles.change_vehicle(c, it.vehicle_id, change))
+    it.database.run(lambda c: vehicle_changes.change_vehicle(c, it.vehicle_id, change))
 
 
 def on(path: str, act: Callable[[], None], alarms: list[dict[str, object]] | None = None) -> Hook:
@@ -171,7 +179,9 @@ def test_a_changed_key_or_name_is_no_other_address(database: Database) -> None:
         change = VehicleChange(name="Truck-1", key="another-key")
         it.simulated.hook = on(
             "/data",
-            lambda: database.run(lambda c: vehicles.change_vehicle(c, it.vehicle_id, change)),
+            lambda: database.run(
+                lambda c: vehicle_changes.change_vehicle(c, it.vehicle_id, change)
+            ),
         )
         assert it.cycle().outcome is Outcome.OK
 
@@ -179,10 +189,14 @@ def test_a_changed_key_or_name_is_no_other_address(database: Database) -> None:
 def test_a_swap_exchanges_address_port_and_key_and_nothing_else(database: Database) -> None:
     with two(database) as (one, other):
         database.run(
-            lambda c: vehicles.change_vehicle(c, other.vehicle_id, VehicleChange(host="10.8.0.2"))
+            lambda c: vehicle_changes.change_vehicle(
+                c, other.vehicle_id, VehicleChange(host="10.8.0.2")
+            )
         )
         database.run(
-            lambda c: vehicles.change_vehicle(c, one.vehicle_id, VehicleChange(key="its-own"))
+            lambda c: vehicle_changes.change_vehicle(
+                c, one.vehicle_id, VehicleChange(key="its-own")
+            )
         )
         first, second = registered(one), registered(other)
         marks = [it.watermark() for it in (one, other)]
@@ -811,7 +825,7 @@ def test_a_machine_is_a_fault_only_while_cycles_store_nothing_of_it(database: Da
         one.simulated.hook = None
         one.cycle(after=30)
         assert levels(database) == {"Truck-02": Level.FAULT}
-        database.run(lambda c: vehicles.set_paused(c, other.vehicle_id, True))
+        database.run(lambda c: pausing.set_paused(c, other.vehicle_id, True))
         assert levels(database) == {"Truck-02": Level.WARNING}
 
 

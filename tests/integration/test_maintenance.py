@@ -13,6 +13,7 @@ from fleetsyncd.database import (
     mutes,
     pausing,
     store,
+    sync_requests,
     vehicles,
 )
 from fleetsyncd.database.mutes import FLEET, Scope
@@ -46,7 +47,7 @@ def shown(database: Database, name: str = "Truck-01") -> VehicleOverview:
 
 def pause(database: Database, key: UUID, until: datetime | None) -> None:
     why = Pause(until, "workshop", "olga")
-    database.run(lambda c: vehicles.set_paused(c, key, True, why))
+    database.run(lambda c: pausing.set_paused(c, key, True, why))
 
 
 def pass_time(database: Database) -> None:
@@ -67,7 +68,7 @@ def test_a_pause_says_until_when_why_and_by_whom(database: Database, truck: UUID
     assert known.remark == "paused until 2126-01-01 00:00:00 UTC by olga: workshop"
     pause(database, truck, None)
     assert shown(database).remark == "paused by olga: workshop"
-    database.run(lambda c: vehicles.set_paused(c, truck, False))
+    database.run(lambda c: pausing.set_paused(c, truck, False))
     assert (shown(database).pause, shown(database).remark) == (None, "")
 
 
@@ -89,12 +90,12 @@ def test_a_pause_whose_time_is_over_counts_in_no_statement_although_no_daemon_ru
 
     assert database.run(seen) == (True, True, True, True)
     with pytest.raises(CommandError, match="is paused"):
-        database.run(lambda c: vehicles.request_sync(c, truck))
+        database.run(lambda c: sync_requests.request_sync(c, truck))
     pass_time(database)
     assert database.run(seen) == (False, False, False, False)
     assert shown(database).maintenance == ""
-    database.run(lambda c: vehicles.request_sync(c, truck))
-    assert database.run(lambda c: store.take_sync_requests(c, [])) == {truck}
+    database.run(lambda c: sync_requests.request_sync(c, truck))
+    assert database.run(lambda c: sync_requests.take_sync_requests(c, [])) == {truck}
 
 
 def test_the_age_of_a_state_begins_with_the_end_of_the_pause(

@@ -15,7 +15,8 @@ from fleetsyncd.database import due_minutes, measurements, minutes, vehicles
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.demo.embedded import Server
-from fleetsyncd.models import Measurements, Window
+from fleetsyncd.models import Window
+from fleetsyncd.telemetry import Measurements
 from fleetsyncd.times import utc_now
 from tests.integration.test_adoption import as_owner
 

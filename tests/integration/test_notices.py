@@ -12,13 +12,12 @@ import pytest
 from fleetsyncd import slices
 from fleetsyncd.conditions.alarms import alarm_notices, are_fresh
 from fleetsyncd.conditions.model import Terms
-from fleetsyncd.database import conditions, notices, outbox, vehicles
+from fleetsyncd.database import conditions, notices, outbox, pausing, vehicles
 from fleetsyncd.database.outbox import RECORDED_AT_ONCE
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.schema import notice_checks
 from fleetsyncd.database.views.notices import Fate, read_notices
 from fleetsyncd.demo.embedded import Server
-from fleetsyncd.models import Alarm
 from fleetsyncd.monitoring import events
 from fleetsyncd.notices import (
     DETAIL_LIMIT,
@@ -35,6 +34,7 @@ from fleetsyncd.notify.targets import Target, load_targets
 from fleetsyncd.severities import Severity
 from fleetsyncd.states import Pause
 from fleetsyncd.sync.notice_sender import NoticeSender
+from fleetsyncd.telemetry import Alarm
 from fleetsyncd.time_limits import no_deadline
 from fleetsyncd.times import utc_now
 from tests.integration.rig import rig
@@ -633,7 +633,7 @@ def test_a_pause_that_has_ended_by_itself_counts_before_a_daemon_has_tidied_it_u
 ) -> None:
     set_down(database, truck, "8 hours")
     pause = Pause(utc_now() + timedelta(hours=1), "workshop")
-    database.run(lambda c: vehicles.set_paused(c, truck, True, pause))
+    database.run(lambda c: pausing.set_paused(c, truck, True, pause))
     ended = "UPDATE fleetsync.vehicle_state SET paused_until = now() - %s::interval"
     ask(database, ended, "9 minutes")
     assert judged(database) == []

@@ -15,8 +15,8 @@ from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.schema import checks, grants, migrate
 from fleetsyncd.demo.embedded import APP, OWNER, Server
 from fleetsyncd.errors import DatabaseError
-from fleetsyncd.models import Measurements
 from fleetsyncd.settings import DatabaseSettings
+from fleetsyncd.telemetry import Measurements
 from fleetsyncd.times import utc_now
 from tests.integration.test_adoption import INSTALLATION, TRUCK_1, as_owner
 

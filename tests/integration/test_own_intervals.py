@@ -10,11 +10,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from fleetsyncd.database import (
-    loading,
-    vehicle_terms,
-    vehicles,
-)
+from fleetsyncd.database import loading, sync_requests, vehicle_terms
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.views.fleet import fleet_overview
@@ -147,7 +143,7 @@ def test_a_request_of_an_operator_does_not_wait_for_the_interval(database: Datab
         it.until_own(pulling)
         assert it.cycle(pulling) == ["Usual"]
         before = len(it.own.asked)
-        database.run(lambda c: vehicles.request_sync(c, it.own.vehicle_id))
+        database.run(lambda c: sync_requests.request_sync(c, it.own.vehicle_id))
         pulling.start(RequestReader(database).read(set(), None).wanted)
         until_idle(pulling)
         assert len(it.own.asked) > before

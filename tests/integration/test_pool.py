@@ -21,6 +21,7 @@ from fleetsyncd.database import (
     probe,
     statement_errors,
     store,
+    vehicle_changes,
     vehicles,
 )
 from fleetsyncd.database.partitions import Partitions
@@ -28,9 +29,9 @@ from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.schema import migrate
 from fleetsyncd.demo.embedded import APP, OWNER, Server
 from fleetsyncd.errors import DatabaseBusy, DatabaseError, DatabaseLost, SchemaOutdated
-from fleetsyncd.models import Measurements
 from fleetsyncd.reports import CycleReport, Outcome
 from fleetsyncd.settings import DatabaseSettings
+from fleetsyncd.telemetry import Measurements
 from fleetsyncd.time_limits import Deadline
 from tests.integration.recording import record
 
@@ -87,7 +88,7 @@ def name_of(database: Database, vehicle_id: UUID) -> str:
 
 
 def rename(cursor: Cursor, vehicle_id: UUID, name: str) -> None:
-    vehicles.change_vehicle(cursor, vehicle_id, vehicles.VehicleChange(name=name))
+    vehicle_changes.change_vehicle(cursor, vehicle_id, vehicle_changes.VehicleChange(name=name))
 
 
 def together(*works: Callable[[], T]) -> list[T]:

@@ -4,8 +4,8 @@ from fleetsyncd.database import quarantine, store
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.quarantine import purgeable
 from fleetsyncd.database.views.quarantine import PAGE_ROWS, refused_groups, refused_rows
-from fleetsyncd.models import BadRow
 from fleetsyncd.sync.replay import Replayed, replay
+from fleetsyncd.telemetry import BadRow
 from fleetsyncd.times import iso_ms
 from tests.integration.rig import Rig, rig
 

@@ -4,9 +4,10 @@ from uuid import UUID
 
 import pytest
 
-from fleetsyncd.database import machines, vehicles
+from fleetsyncd.database import machines, vehicle_changes, vehicles
 from fleetsyncd.database.pool import Cursor, Database
-from fleetsyncd.database.vehicles import RegisteredVehicle, VehicleChange
+from fleetsyncd.database.vehicle_changes import VehicleChange
+from fleetsyncd.database.vehicles import RegisteredVehicle
 from fleetsyncd.errors import CommandError
 
 
@@ -32,7 +33,7 @@ def test_of_operators_who_change_one_vehicle_at_once_one_is_served_and_the_other
     def change(port: int) -> str | None:
         new = VehicleChange(port=port)
         try:
-            database.run(lambda cursor: vehicles.change_seen(cursor, pair[:1], new))
+            database.run(lambda cursor: vehicle_changes.change_seen(cursor, pair[:1], new))
         except CommandError as error:
             return str(error)
         return None
@@ -56,7 +57,7 @@ def test_a_change_whose_answer_was_lost_is_not_refused_at_its_second_try(
     database: Database, pair: list[RegisteredVehicle], new: VehicleChange
 ) -> None:
     for _ in range(2):
-        database.run(lambda cursor: vehicles.change_seen(cursor, pair[:1], new))
+        database.run(lambda cursor: vehicle_changes.change_seen(cursor, pair[:1], new))
     assert now(database, pair[0]) == [new.applied_to(pair[0])]
 
 

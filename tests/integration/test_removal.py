@@ -16,11 +16,13 @@ from fleetsyncd.database import (
     leftovers,
     loading,
     measurements,
+    pausing,
     purge,
     removal,
     removed_vehicles,
     restoration,
     store,
+    vehicle_changes,
     vehicles,
 )
 from fleetsyncd.database.leftovers import Leftover
@@ -34,9 +36,9 @@ from fleetsyncd.database.schema import migrate
 from fleetsyncd.database.views.estimates import Count
 from fleetsyncd.demo.embedded import APP, OWNER, Server
 from fleetsyncd.errors import CommandError, VehicleRemoved
-from fleetsyncd.models import Alarm, BadRow, Channel, Measurements
 from fleetsyncd.reports import Outcome
 from fleetsyncd.settings import DatabaseSettings
+from fleetsyncd.telemetry import Alarm, BadRow, Channel, Measurements
 from fleetsyncd.times import utc_now
 from tests.integration.recording import record
 from tests.integration.rig import rig
@@ -254,8 +256,8 @@ def test_a_vehicle_that_is_changed_while_its_removal_runs_is_not_removed(
     lock = removal._lock
 
     def change_before(cursor: Cursor, ids: Sequence[UUID]) -> list[UUID]:
-        change = vehicles.VehicleChange(port=8999)
-        database.run(lambda c: vehicles.change_vehicle(c, truck, change))
+        change = vehicle_changes.VehicleChange(port=8999)
+        database.run(lambda c: vehicle_changes.change_vehicle(c, truck, change))
         return lock(cursor, ids)
 
     monkeypatch.setattr(removal, "_lock", change_before)
@@ -307,7 +309,7 @@ def test_a_restored_vehicle_is_pulled_from_where_it_stopped(database: Database) 
 def test_a_vehicle_comes_back_without_its_key_and_paused_if_it_was(
     database: Database, truck: UUID
 ) -> None:
-    database.run(lambda cursor: vehicles.set_paused(cursor, truck, True))
+    database.run(lambda cursor: pausing.set_paused(cursor, truck, True))
     remove(database, truck)
     kept = query(database, "SELECT r::text FROM fleetsync.removed_vehicle r")
     assert "its-key" not in str(kept)
@@ -353,8 +355,8 @@ def test_a_name_or_an_address_that_is_taken_is_not_taken_twice(database: Databas
     other = add(database, "Taken-01")
     with pytest.raises(CommandError, match="a vehicle called Taken-01 is registered already"):
         restore(database, truck)
-    address = vehicles.VehicleChange(name="Other-01", host=before.host, port=before.port)
-    database.run(lambda cursor: vehicles.change_vehicle(cursor, other, address))
+    address = vehicle_changes.VehicleChange(name="Other-01", host=before.host, port=before.port)
+    database.run(lambda cursor: vehicle_changes.change_vehicle(cursor, other, address))
     with pytest.raises(CommandError, match=f"at {before.host} port 9001 is registered already"):
         restore(database, truck)
     assert restore(database, truck, port=9002).port == 9002

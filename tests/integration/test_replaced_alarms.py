@@ -19,9 +19,10 @@ from fleetsyncd.database.retention_kinds import RetentionPolicy
 from fleetsyncd.database.views.plot import PlotSpan, read_plot
 from fleetsyncd.database.views.vehicle import stored_alarms
 from fleetsyncd.demo.embedded import Server
-from fleetsyncd.models import Alarm, BadRow, Window
+from fleetsyncd.models import Window
 from fleetsyncd.reports import Outcome
 from fleetsyncd.sync.replay import Replayed, replay
+from fleetsyncd.telemetry import Alarm, BadRow
 from fleetsyncd.times import iso_ms
 from tests.integration.rig import Ask, Hook, Reply, Rig, rig
 

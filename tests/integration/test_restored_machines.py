@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from fleetsyncd.database import removal, removed_vehicles, restoration, vehicles
+from fleetsyncd.database import pausing, removal, removed_vehicles, restoration
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.restoration import NewRegistration
 from fleetsyncd.reports import Failure, Outcome
@@ -80,7 +80,7 @@ def test_a_restored_vehicle_with_its_own_machine_is_told_of_by_no_remark(
 
 def test_a_removal_remembers_a_paused_vehicle_that_was_never_pulled(database: Database) -> None:
     with rig(database) as it:
-        database.run(lambda cursor: vehicles.set_paused(cursor, it.vehicle_id, True))
+        database.run(lambda cursor: pausing.set_paused(cursor, it.vehicle_id, True))
         remove(it)
         restore(it)
         again = it.vehicle()

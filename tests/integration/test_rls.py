@@ -30,9 +30,10 @@ from fleetsyncd.database.replicas import Replica
 from fleetsyncd.database.schema import migrate
 from fleetsyncd.database.traffic import Batch
 from fleetsyncd.demo.embedded import APP, OWNER, Server
-from fleetsyncd.models import Alarm, BadRow, Channel, Measurements, Window
+from fleetsyncd.models import Window
 from fleetsyncd.reports import JournalEntry, Outcome
 from fleetsyncd.settings import DatabaseSettings
+from fleetsyncd.telemetry import Alarm, BadRow, Channel, Measurements
 from fleetsyncd.traffic import Traffic
 
 NAME = "rls"

@@ -25,8 +25,8 @@ from fleetsyncd.database.schema.applying import Backend
 from fleetsyncd.database.views.fleet import fleet_overview
 from fleetsyncd.demo.embedded import APP, OWNER, Server
 from fleetsyncd.errors import DatabaseError, MigrationFailed
-from fleetsyncd.models import Channel
 from fleetsyncd.settings import DatabaseSettings
+from fleetsyncd.telemetry import Channel
 from fleetsyncd.times import utc_now
 from tests.integration.rig import rig
 

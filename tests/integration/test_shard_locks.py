@@ -3,11 +3,7 @@ from uuid import uuid4
 
 import pytest
 
-from fleetsyncd.database import (
-    loading,
-    store,
-    vehicles,
-)
+from fleetsyncd.database import loading, sync_requests, vehicles
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.shard_locks import SHARDS, ShardLocks, shard_of
 from fleetsyncd.errors import DatabaseLost
@@ -103,7 +99,7 @@ def test_a_lost_session_is_logged_once_and_then_opened_anew(database: Database) 
 
 def test_requests_for_other_replicas_vehicles_are_left_to_them(database: Database) -> None:
     key = database.run(lambda c: vehicles.add_vehicle(c, "Truck-01", "10.8.0.1", 1, None))
-    database.run(lambda c: vehicles.request_sync(c, key))
+    database.run(lambda c: sync_requests.request_sync(c, key))
     mine, others = {shard_of(key)}, EVERY_SHARD - {shard_of(key)}
-    assert database.run(lambda c: store.take_sync_requests(c, (), others)) == set()
-    assert database.run(lambda c: store.take_sync_requests(c, (), mine)) == {key}
+    assert database.run(lambda c: sync_requests.take_sync_requests(c, (), others)) == set()
+    assert database.run(lambda c: sync_requests.take_sync_requests(c, (), mine)) == {key}

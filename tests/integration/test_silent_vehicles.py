@@ -9,11 +9,7 @@ from typing import Any
 import gevent
 import pytest
 
-from fleetsyncd.database import (
-    backfills,
-    loading,
-    vehicles,
-)
+from fleetsyncd.database import backfills, loading, sync_requests
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.errors import VehicleTimeout
 from fleetsyncd.models import Vehicle, Window
@@ -147,7 +143,7 @@ def test_an_operator_has_a_vehicle_asked_at_once_though_it_is_silent_for_long(
     with long_silent(database, 20) as (pulling, _dark):
         chosen = resting_vehicle(database, pulling)
         if how == "sync":
-            database.run(lambda c: vehicles.request_sync(c, chosen.id))
+            database.run(lambda c: sync_requests.request_sync(c, chosen.id))
             wanted = RequestReader(database).read(pulling.running, pulling.shards).wanted
             assert [v.id for v in wanted] == [chosen.id]
             pulling.start(wanted)

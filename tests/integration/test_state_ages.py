@@ -13,8 +13,10 @@ import pytest
 from fleetsyncd.database import (
     loading,
     outcomes,
+    pausing,
     restoration,
     store,
+    sync_requests,
     vehicles,
 )
 from fleetsyncd.database.pool import Cursor, Database
@@ -101,7 +103,7 @@ def fail(database: Database, truck: UUID) -> None:
 
 
 def pause(database: Database, truck: UUID, paused: bool) -> None:
-    database.run(lambda cursor: vehicles.set_paused(cursor, truck, paused))
+    database.run(lambda cursor: pausing.set_paused(cursor, truck, paused))
 
 
 def as_an_older_version(database: Database, truck: UUID, change: str) -> None:
@@ -275,7 +277,7 @@ def test_what_failed_before_a_pause_fails_since_it_was_resumed(
 def test_a_requested_sync_changes_no_state(database: Database, truck: UUID) -> None:
     fail(database, truck)
     an_hour_passes(database, truck)
-    database.run(lambda cursor: vehicles.request_sync(cursor, truck))
+    database.run(lambda cursor: sync_requests.request_sync(cursor, truck))
     assert state(database, truck) == (State.ERROR, 1.0)
 
 

@@ -24,9 +24,10 @@ from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.schema import migrate
 from fleetsyncd.demo.embedded import APP, OWNER, Server
 from fleetsyncd.errors import WatermarkMoved
-from fleetsyncd.models import Alarm, BadRow, Channel, Measurements, Status, Vehicle, Window
+from fleetsyncd.models import Vehicle, Window
 from fleetsyncd.reports import CycleReport, Outcome
 from fleetsyncd.settings import DatabaseSettings
+from fleetsyncd.telemetry import Alarm, BadRow, Channel, Measurements, Status
 from tests.integration import recording
 
 NAME = "store"

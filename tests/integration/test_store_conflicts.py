@@ -7,7 +7,7 @@ import pytest
 from fleetsyncd.database import measurements, store, vehicles
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
-from fleetsyncd.models import Measurements
+from fleetsyncd.telemetry import Measurements
 
 NOON = datetime(2026, 2, 10, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

@@ -25,8 +25,8 @@ from fleetsyncd.database.views.estimates import count_measurements
 from fleetsyncd.database.views.storage import storage
 from fleetsyncd.demo.embedded import APP, OWNER, Server
 from fleetsyncd.errors import MigrationFailed
-from fleetsyncd.models import Measurements
 from fleetsyncd.settings import DatabaseSettings
+from fleetsyncd.telemetry import Measurements
 from fleetsyncd.times import month_of, utc_now
 from tests.hidden import AVAILABLE, QUICK, hide
 from tests.integration.test_adoption import as_owner

@@ -8,7 +8,7 @@ from http import HTTPStatus
 import pytest
 from psycopg2 import sql
 
-from fleetsyncd.database import backfills, replicas, vehicles
+from fleetsyncd.database import backfills, pausing, replicas
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.removal import remove_vehicles
 from fleetsyncd.database.replicas import Replica
@@ -197,7 +197,7 @@ def test_a_vehicle_that_is_asked_no_more_does_not_keep_the_daemon_failing(
         supervisor._send_heartbeat()
         assert database.run(replicas.heartbeats)[0].unstored.vehicles == 1
         if how == "paused":
-            database.run(lambda c: vehicles.set_paused(c, it.vehicle_id, True))
+            database.run(lambda c: pausing.set_paused(c, it.vehicle_id, True))
         else:
             remove_vehicles(database, [it.vehicle_id], with_measurements=True)
         notice(supervisor)

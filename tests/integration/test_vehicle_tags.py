@@ -7,12 +7,12 @@ from uuid import UUID
 
 import pytest
 
-from fleetsyncd.database import restoration, store, vehicle_tags, vehicles
+from fleetsyncd.database import pausing, restoration, store, vehicle_changes, vehicle_tags, vehicles
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.removal import remove_vehicles
 from fleetsyncd.database.removed_vehicles import find_removed
 from fleetsyncd.database.schema import migrate
-from fleetsyncd.database.vehicles import VehicleChange
+from fleetsyncd.database.vehicle_changes import VehicleChange
 from fleetsyncd.database.views.fleet import fleet_overview
 from fleetsyncd.demo.embedded import APP, OWNER, Server
 from fleetsyncd.errors import CommandError
@@ -44,7 +44,7 @@ def add(database: Database, *tags: str) -> UUID:
 
 def change(database: Database, truck: UUID, *, add: str = "", remove: str = "") -> None:
     new = VehicleChange(add_tags=tuple(add.split()), remove_tags=tuple(remove.split()))
-    database.run(lambda cursor: vehicles.change_vehicle(cursor, truck, new))
+    database.run(lambda cursor: vehicle_changes.change_vehicle(cursor, truck, new))
 
 
 def tags(database: Database, truck: UUID) -> tuple[str, ...]:
@@ -110,7 +110,7 @@ def test_cycles_leave_the_tags_alone(database: Database) -> None:
     database.run(
         lambda cursor: record(cursor, failure(database, truck, NOW + timedelta(seconds=30)))
     )
-    database.run(lambda cursor: vehicles.set_paused(cursor, truck, True))
+    database.run(lambda cursor: pausing.set_paused(cursor, truck, True))
     assert tags(database, truck) == ("mine-3",)
 
 

@@ -381,7 +381,7 @@ MUTANTS = (
     ),
     Mutant(
         "no sort",
-        "fleetsyncd/models.py",
+        "fleetsyncd/telemetry.py",
         "zip(*sorted(rows), strict=True)",
         "zip(*rows, strict=True)",
         "tests/unit/test_decode.py",
@@ -644,7 +644,7 @@ MUTANTS = (
     ),
     Mutant(
         "what a cycle of an address of before ended with is said of the new one",
-        STATEMENTS,
+        "fleetsyncd/database/outcomes.py",
         "    FROM vehicle WHERE was_asked\n",
         "    FROM vehicle\n",
         "tests/integration/test_machines.py",
@@ -694,7 +694,7 @@ MUTANTS = (
     ),
     Mutant(
         "an edit overwrites what somebody else has changed",
-        "fleetsyncd/database/vehicles.py",
+        "fleetsyncd/database/vehicle_changes.py",
         "        if stored.get(each.id) != new.applied_to(each):",
         "        if each.id not in stored:",
         "tests/tui/test_operations.py",
@@ -722,7 +722,7 @@ MUTANTS = (
     ),
     Mutant(
         "the alarm watermark moves on after a restore",
-        STATEMENTS,
+        "fleetsyncd/database/outcomes.py",
         "            WHEN s.alarm_watermark IS NOT DISTINCT FROM %(known_alarm_watermark)s\n"
         "                AND s.alarms_digest IS NOT DISTINCT FROM %(known_alarms_digest)s\n",
         "            WHEN true\n",
@@ -765,7 +765,7 @@ MUTANTS = (
     ),
     Mutant(
         "channels that somebody changed are not noticed",
-        STATEMENTS,
+        "fleetsyncd/database/loading.py",
         "CASE WHEN c.content = s.channels_content",
         "CASE WHEN true",
         "tests/integration/test_restore.py",
@@ -863,8 +863,8 @@ MUTANTS = (
     ),
     Mutant(
         "the age of stored channels is not looked at",
-        STATEMENTS,
-        "        + count(*) FILTER (WHERE NOT ({_CONFIRMED.format(age=_OLD)})) AS content",
+        "fleetsyncd/database/vehicle_memory.py",
+        "        + count(*) FILTER (WHERE NOT ({CONFIRMED.format(age=_OLD)})) AS content",
         "        AS content",
         "tests/integration/test_restore.py",
     ),
@@ -1151,14 +1151,14 @@ MUTANTS = (
     ),
     Mutant(
         "what an older version wrote is dated as if it were known",
-        STATEMENTS,
+        "fleetsyncd/database/outcomes.py",
         "        status_since = CASE WHEN {DATED} AND s.dated_status = excluded.dated_status\n",
         "        status_since = CASE WHEN s.dated_status = excluded.dated_status\n",
         "tests/integration/test_state_ages.py",
     ),
     Mutant(
         "each failure makes a state younger",
-        STATEMENTS,
+        "fleetsyncd/database/outcomes.py",
         "      AND {DATED} AND s.dated_status <> %(status)s\n",
         "      AND {DATED}\n",
         "tests/integration/test_state_ages.py",
@@ -1270,14 +1270,14 @@ MUTANTS = (
     ),
     Mutant(
         "a watermark that was set back is passed over by an island",
-        STATEMENTS,
+        "fleetsyncd/database/vehicle_state.py",
         "AND ({watermark} < s.island_watermark) IS NOT TRUE\n",
         "\n",
         "tests/integration/test_gaps.py",
     ),
     Mutant(
         "an older version's step back leaves its islands",
-        STATEMENTS,
+        "fleetsyncd/database/vehicle_state.py",
         'return f"""CASE WHEN {DATED} AND (',
         'return f"""CASE WHEN (',
         "tests/integration/test_gaps.py",
@@ -1312,7 +1312,7 @@ MUTANTS = (
     ),
     Mutant(
         "one vehicle's gap keeps its slot from all others",
-        RUNNER,
+        "fleetsyncd/sync/attempts.py",
         "return not others_wait or self._monotonic() < slice_ends",
         "return True",
         "tests/integration/test_catch_up_runner.py",
@@ -1473,7 +1473,7 @@ MUTANTS = (
     ),
     Mutant(
         "a pause lasts until a daemon ends it",
-        "fleetsyncd/database/statements.py",
+        "fleetsyncd/database/vehicle_state.py",
         'IS_PAUSED = "(coalesce(s.paused, false) AND coalesce(s.paused_until > now(), true))"',
         'IS_PAUSED = "coalesce(s.paused, false)"',
         "tests/integration/test_maintenance.py",

@@ -18,7 +18,8 @@ from fleetsyncd.database.pool import Cursor, Database
 from tui.app import FleetApp
 from tui.context import ScreenContext
 from tui.gateway import Gateway
-from tui.model.fleet_view import FleetView, Sort
+from tui.model.fleet_view import FleetView
+from tui.model.sorting import Sort
 from tui.model.state import FleetState
 from tui.remembered import Memory
 from tui.screens.fleet import FleetPage

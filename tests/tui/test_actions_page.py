@@ -9,10 +9,11 @@ from fleetsyncd.actions import Action, Actor
 from fleetsyncd.database import action_log, store
 from fleetsyncd.database.action_log import Change
 from fleetsyncd.database.pool import Database
-from fleetsyncd.database.vehicles import VehicleChange
+from fleetsyncd.database.vehicle_changes import VehicleChange
 from fleetsyncd.database.views.actions import PAGE_ROWS
-from fleetsyncd.models import BadRow, Window
+from fleetsyncd.models import Window
 from fleetsyncd.states import Pause
+from fleetsyncd.telemetry import BadRow
 from fleetsyncd.times import utc_now
 from tests.tui.driving import Driver, drive, execute, small_fleet
 from tui.gateway import Gateway

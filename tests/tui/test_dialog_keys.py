@@ -18,6 +18,7 @@ from tui.dialogs.audit import AuditForm
 from tui.dialogs.backfill import BackfillForm
 from tui.dialogs.confirm import Confirm
 from tui.dialogs.daemons import DaemonsDialog
+from tui.dialogs.deletion import DeleteForm
 from tui.dialogs.details import DetailsDialog
 from tui.dialogs.dialog import Dialog
 from tui.dialogs.export import ExportForm
@@ -27,7 +28,7 @@ from tui.dialogs.messages import MessagesDialog
 from tui.dialogs.palette import Palette
 from tui.dialogs.probe import ProbeDialog
 from tui.dialogs.too_small import TooSmall
-from tui.dialogs.vehicle import DeleteForm, VehicleForm
+from tui.dialogs.vehicle import VehicleForm
 from tui.model.palette import Catalogue
 from tui.screens.fleet import FleetPage
 from tui.screens.page import Page

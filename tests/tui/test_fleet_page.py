@@ -3,7 +3,7 @@ from typing import cast
 
 import pytest
 
-from fleetsyncd.database import vehicles
+from fleetsyncd.database import pausing
 from fleetsyncd.database.pool import Database
 from fleetsyncd.states import VehicleOverview
 from tests.tui.driving import (
@@ -19,7 +19,7 @@ from tests.tui.driving import (
 )
 from tests.tui.test_frozen import one_of_two
 from tui.model.columns import CHOOSABLE, PREFIX_WIDTH, columns, idle_columns
-from tui.model.fleet_view import Sort
+from tui.model.sorting import Sort
 from tui.screens.fleet import FleetPage
 from tui.widgets.checkbox import PlainCheckbox
 from tui.widgets.fleet_line import MARK
@@ -157,8 +157,8 @@ def test_what_was_acted_on_marked_or_under_the_cursor_stays_among_the_problems(
         await it.until(lambda: "Dozer-03 kept: paused" in it.screen())
         assert names(it) == ["Crane-02", "Dozer-03", "Loader-04"]
         await it.press("end", "space")
-        database.run(lambda cursor: vehicles.set_paused(cursor, ids["Loader-04"], True))
-        database.run(lambda cursor: vehicles.set_paused(cursor, ids["Crane-02"], True))
+        database.run(lambda cursor: pausing.set_paused(cursor, ids["Loader-04"], True))
+        database.run(lambda cursor: pausing.set_paused(cursor, ids["Crane-02"], True))
         await it.refresh()
         assert names(it) == ["Dozer-03", "Loader-04"]
         assert "2 kept" in it.screen()
@@ -642,7 +642,7 @@ def test_a_click_on_the_dead_daemons_lists_them_and_one_on_the_errors_filters(
 
 def test_a_pause_and_a_gap_are_shown_in_the_status(database: Database) -> None:
     ids = small_fleet(database)
-    database.run(lambda cursor: vehicles.set_paused(cursor, ids["Crane-02"], True))
+    database.run(lambda cursor: pausing.set_paused(cursor, ids["Crane-02"], True))
     execute(
         database,
         "INSERT INTO fleetsync.vehicle_state (vehicle_id, catching_up_from, catching_up_to,"

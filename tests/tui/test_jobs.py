@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from fleetsyncd.database import audits, backfills, vehicles
+from fleetsyncd.database import audits, backfills, pausing
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.demo.embedded import Server
 from fleetsyncd.models import Window
@@ -281,7 +281,7 @@ def test_that_of_a_paused_vehicle_says_that_it_waits(
     database: Database, kind: Kind, a_noun: str
 ) -> None:
     key = truck(database)
-    database.run(lambda cursor: vehicles.set_paused(cursor, key, True))
+    database.run(lambda cursor: pausing.set_paused(cursor, key, True))
 
     async def look(it: Driver) -> None:
         await it.press(kind.key)

@@ -3,7 +3,7 @@ from functools import partial
 from uuid import UUID
 
 from fleetsyncd.actions import Action, Actor
-from fleetsyncd.database import bulk_mutes, vehicles
+from fleetsyncd.database import bulk_mutes, pausing
 from fleetsyncd.database.pool import Database
 from fleetsyncd.states import Pause
 from fleetsyncd.times import utc_now, utc_text
@@ -170,7 +170,7 @@ def test_the_page_of_a_vehicle_says_who_has_paused_it_until_when_and_why(
 ) -> None:
     ids = small_fleet(database)
     why = Pause(None, "workshop", "olga")
-    database.run(lambda c: vehicles.set_paused(c, ids["Crane-02"], True, why))
+    database.run(lambda c: pausing.set_paused(c, ids["Crane-02"], True, why))
 
     async def look(it: Driver) -> None:
         await it.press("home", "enter")
@@ -186,7 +186,7 @@ def test_the_export_of_the_fleet_says_who_paused_and_muted_what(database: Databa
     bulk_mutes.set_muted(database, muted, Pause(None, "tyres"), action)
     until = utc_now() + timedelta(hours=8)
     pause = Pause(until, "workshop", "olga")
-    database.run(lambda c: vehicles.set_paused(c, ids["Truck-01"], True, pause))
+    database.run(lambda c: pausing.set_paused(c, ids["Truck-01"], True, pause))
 
     async def look(it: Driver) -> None:
         await it.sees("paused")

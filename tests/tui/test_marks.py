@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from textual.widgets import Static
 
-from fleetsyncd.database import vehicles
+from fleetsyncd.database import pausing
 from fleetsyncd.database.pool import Database
 from fleetsyncd.demo.embedded import Server
 from tests.tui.driving import Driver, add, drive, execute, small_fleet
@@ -88,7 +88,7 @@ def test_a_hidden_paused_vehicle_is_resumed_only_after_a_question_that_says_so(
     database: Database,
 ) -> None:
     ids = small_fleet(database)
-    database.run(lambda cursor: vehicles.set_paused(cursor, ids["Crane-02"], True))
+    database.run(lambda cursor: pausing.set_paused(cursor, ids["Crane-02"], True))
 
     async def look(it: Driver) -> None:
         await mark_and_hide(it, "Crane-02")

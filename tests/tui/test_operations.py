@@ -3,7 +3,7 @@ from uuid import UUID
 import pytest
 from textual.widgets import Button, Input, Static
 
-from fleetsyncd.database import leftovers, purge, vehicles
+from fleetsyncd.database import leftovers, pausing, purge
 from fleetsyncd.database.pool import Database
 from fleetsyncd.errors import DatabaseLost
 from fleetsyncd.states import State
@@ -117,7 +117,7 @@ def test_sync_of_several_asks_to_confirm_and_skips_paused_vehicles(
     database: Database,
 ) -> None:
     ids = small_fleet(database)
-    database.run(lambda cursor: vehicles.set_paused(cursor, ids["Crane-02"], True))
+    database.run(lambda cursor: pausing.set_paused(cursor, ids["Crane-02"], True))
 
     async def look(it: Driver) -> None:
         await it.press("asterisk", "s")
@@ -163,7 +163,7 @@ def test_the_pause_key_alone_does_not_resume_what_somebody_else_has_paused(
     ids = small_fleet(database)
 
     async def look(it: Driver) -> None:
-        database.run(lambda cursor: vehicles.set_paused(cursor, ids["Crane-02"], True))
+        database.run(lambda cursor: pausing.set_paused(cursor, ids["Crane-02"], True))
         await it.refresh()
         await it.press("p")
         await it.sees("Resume Crane-02?")
@@ -182,7 +182,7 @@ def test_a_vehicle_shown_as_running_is_never_resumed(database: Database) -> None
 
     async def look(it: Driver) -> None:
         await it.press("Z")
-        database.run(lambda cursor: vehicles.set_paused(cursor, ids["Crane-02"], True))
+        database.run(lambda cursor: pausing.set_paused(cursor, ids["Crane-02"], True))
         await it.press("p")
         await it.notified("Crane-02: paused")
 

@@ -8,7 +8,7 @@ from fleetsyncd.actions import present_actor
 from fleetsyncd.database import store
 from fleetsyncd.database.pool import Database
 from fleetsyncd.demo.embedded import Server
-from fleetsyncd.models import BadRow
+from fleetsyncd.telemetry import BadRow
 from tests.tui.driving import Driver, drive, execute, small_fleet
 from tui.gateway import UNCONFIGURED, Gateway
 from tui.room_gateway import RefusedRows, RoomGateway

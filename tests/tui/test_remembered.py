@@ -12,7 +12,8 @@ import pytest
 from fleetsyncd.database.pool import Database
 from tests.tui.driving import WAIT_SEC, dashboard, small_fleet
 from tui.app import FleetApp
-from tui.model.fleet_view import FleetView, Sort
+from tui.model.fleet_view import FleetView
+from tui.model.sorting import Sort
 from tui.remembered import FILE, Memory, Remembered, memory, of_view
 
 

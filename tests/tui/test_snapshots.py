@@ -23,8 +23,8 @@ from tests.conftest import TEMPLATE
 from tests.tui.driving import NOW, Driver, drive
 from tests.tui.fixed_fleet import register_fixed_fleet, stop_clock
 from tests.tui.picture import picture
-from tui.model.fleet_view import Sort
 from tui.model.messages import Message
+from tui.model.sorting import Sort
 from tui.room_gateway import RoomGateway
 from tui.widgets.fleet_table import FleetTable
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from fleetsyncd.database import bulk, vehicles
+from fleetsyncd.database import bulk, pausing
 from fleetsyncd.database.bulk import BulkResult, Since
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.errors import DatabaseLost
@@ -19,7 +19,7 @@ from tui.gateway import Gateway
 
 
 def set_paused(database: Database, vehicle: UUID, to: bool) -> None:
-    database.run(lambda cursor: vehicles.set_paused(cursor, vehicle, to))
+    database.run(lambda cursor: pausing.set_paused(cursor, vehicle, to))
 
 
 async def pause_all(it: Driver) -> None:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from fleetsyncd.conditions.chatter import MOST_TEXTS, Chatter
-from fleetsyncd.models import Alarm
+from fleetsyncd.telemetry import Alarm
 
 NOW = datetime(2026, 2, 23, 3, tzinfo=UTC)
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)

@@ -5,10 +5,11 @@ from uuid import NAMESPACE_DNS, uuid5
 
 import pytest
 
-from fleetsyncd.models import Status, Vehicle
+from fleetsyncd.models import Vehicle
 from fleetsyncd.reports import CycleReport, Outcome, Progress
 from fleetsyncd.sync.cycle_summary import CycleSummary
 from fleetsyncd.sync.vehicle_log import VehicleLog
+from fleetsyncd.telemetry import Status
 
 NOW = datetime(2026, 2, 23, 10, tzinfo=UTC)
 REASON = "/status: no complete answer within 10 s"

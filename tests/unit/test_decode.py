@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from fleetsyncd.errors import BadAnswer
-from fleetsyncd.models import DataPage, Measurements, Status, Window
+from fleetsyncd.models import Window
+from fleetsyncd.telemetry import DataPage, Measurements, Status
 from fleetsyncd.times import iso_ms
 from fleetsyncd.vehicle import decode
 from fleetsyncd.vehicle.measurement_rows import AT_ONCE_BYTES, CHUNK

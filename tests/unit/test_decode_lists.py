@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from fleetsyncd.errors import BadAnswer
-from fleetsyncd.models import Alarm, BadRow, Channel
+from fleetsyncd.telemetry import Alarm, BadRow, Channel
 from fleetsyncd.vehicle import decode
 
 OLDEST = datetime(2000, 1, 1, tzinfo=UTC)

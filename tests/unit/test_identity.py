@@ -2,8 +2,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from fleetsyncd.models import DataPage, Measurements, Window
+from fleetsyncd.models import Window
 from fleetsyncd.sync.identity import history_remark, software_remark
+from fleetsyncd.telemetry import DataPage, Measurements
 
 NEWEST = datetime(2026, 2, 22, 12, 0, 0, 250_000, tzinfo=UTC)
 SHORT = Window(NEWEST - timedelta(seconds=4), NEWEST + timedelta(seconds=30))

@@ -5,9 +5,10 @@ from uuid import UUID
 
 import pytest
 
-from fleetsyncd.models import Status, Vehicle, Window
+from fleetsyncd.models import Vehicle, Window
 from fleetsyncd.reports import CycleReport, Outcome, Progress
 from fleetsyncd.sync import log_lines
+from fleetsyncd.telemetry import Status
 
 NOW = datetime(2026, 2, 23, 10, tzinfo=UTC)
 MINUTE = Window(NOW - timedelta(seconds=60), NOW)

@@ -9,19 +9,12 @@ from uuid import UUID, uuid4
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from fleetsyncd.audit_results import AuditCounts, AuditResult
 from fleetsyncd.lateness import Lateness
 from fleetsyncd.models import Vehicle
 from fleetsyncd.monitoring import events, exporter
 from fleetsyncd.monitoring.metrics import Metrics
-from fleetsyncd.reports import (
-    AttemptReport,
-    AuditCounts,
-    AuditResult,
-    CycleReport,
-    Failure,
-    JournalEntry,
-    Outcome,
-)
+from fleetsyncd.reports import AttemptReport, CycleReport, Failure, JournalEntry, Outcome
 
 NOW = datetime(2026, 2, 23, 10, tzinfo=UTC)
 ID = UUID(int=1)

@@ -15,9 +15,10 @@ from fleetsyncd.lateness import (
     LatenessUpdate,
     overlap_for,
 )
-from fleetsyncd.models import BadRow, DataPage, Measurements, Window
+from fleetsyncd.models import Window
 from fleetsyncd.sync.lateness import LatenessMeter
 from fleetsyncd.sync.window import LivePull, overlap_start
+from fleetsyncd.telemetry import BadRow, DataPage, Measurements
 from tests.unit.test_window import MINUTE, NOW, SECOND, vehicle
 
 SETTING = 5 * SECOND

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from fleetsyncd.errors import RefusalCause, VehicleError, VehicleRefused
-from fleetsyncd.models import Status
+from fleetsyncd.telemetry import Status
 from fleetsyncd.vehicle.refusals import (
     ERROR_BODY_BYTES,
     LONGEST_REST_SEC,

@@ -6,7 +6,7 @@ from uuid import UUID, uuid1, uuid4
 
 import pytest
 
-from fleetsyncd.models import Status, Vehicle
+from fleetsyncd.models import Vehicle
 from fleetsyncd.reports import CycleReport, Failure, Outcome
 from fleetsyncd.sync.silence import (
     ASKED_AGAIN_CYCLES,
@@ -15,6 +15,7 @@ from fleetsyncd.sync.silence import (
     cycles_apart,
     cycles_left,
 )
+from fleetsyncd.telemetry import Status
 from fleetsyncd.terms import Terms
 
 NOW = datetime(2026, 2, 23, 10, tzinfo=UTC)

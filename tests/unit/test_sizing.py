@@ -21,10 +21,12 @@ from fleetsyncd.errors import (
     VehicleError,
     VehicleTimeout,
 )
-from fleetsyncd.models import BadRow, DataPage, Measurements, Window
+from fleetsyncd.models import Window
 from fleetsyncd.sync import question_limit
-from fleetsyncd.sync.pull import MOST_BROKEN, VehicleSource
+from fleetsyncd.sync.link import MOST_BROKEN
+from fleetsyncd.sync.pull import VehicleSource
 from fleetsyncd.sync.sizing import LONGEST, SHORTEST, QuestionSize
+from fleetsyncd.telemetry import BadRow, DataPage, Measurements
 from fleetsyncd.vehicle import parsing
 from fleetsyncd.vehicle.answer import Answer
 from fleetsyncd.vehicle.client import PAGE_LIMIT
@@ -114,9 +116,9 @@ class CountingSource(VehicleSource):
 def source(link: Link, size: QuestionSize, stop: Callable[[], str | None]) -> VehicleSource:
     client: Any = link
     return CountingSource(
-        client,
-        lambda: Window(NOW - timedelta(days=400), NOW + timedelta(days=400)),
-        stop,
+        client=client,
+        accepted_interval=lambda: Window(NOW - timedelta(days=400), NOW + timedelta(days=400)),
+        stop_reason=stop,
         data_size=size,
         alarms_size=QuestionSize(size.length, DEADLINE_SEC),
         monotonic=lambda: link.now_sec,
@@ -338,9 +340,9 @@ def answering(body: bytes, monkeypatch: pytest.MonkeyPatch, *, cpu_sec: float) -
     monkeypatch.setattr(link, "data", lambda *_: answer)
     client: Any = link
     return VehicleSource(
-        client,
-        lambda: Window(NOW - timedelta(days=400), NOW + timedelta(days=400)),
-        lambda: None,
+        client=client,
+        accepted_interval=lambda: Window(NOW - timedelta(days=400), NOW + timedelta(days=400)),
+        stop_reason=lambda: None,
         data_size=QuestionSize(None, DEADLINE_SEC),
         alarms_size=QuestionSize(None, DEADLINE_SEC),
     )

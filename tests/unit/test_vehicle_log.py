@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from fleetsyncd.models import Status, Vehicle, Window
+from fleetsyncd.models import Vehicle, Window
 from fleetsyncd.reports import AttemptReport, CycleReport, JournalEntry, Outcome
 from fleetsyncd.sync.vehicle_log import (
     CAUGHT_UP_FROM,
@@ -14,6 +14,7 @@ from fleetsyncd.sync.vehicle_log import (
     LONGEST_REPEAT_SEC,
     VehicleLog,
 )
+from fleetsyncd.telemetry import Status
 
 NOW = datetime(2026, 2, 23, 10, tzinfo=UTC)
 DAY_OF_CYCLES = range(0, 86_400, 30)

@@ -1,16 +1,14 @@
-"""Dialogs that register, change and remove vehicles."""
+"""The dialog that registers and changes vehicles."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rich.text import Text
 from textual.app import ComposeResult
-from textual.widgets import Button, Input, Label, Static
+from textual.widgets import Button, Input, Label
 from textual.worker import Worker
 
 from fleetsyncd import validation
-from fleetsyncd.database.vehicles import RegisteredVehicle, VehicleChange
-from fleetsyncd.database.views.estimates import RowCounts
+from fleetsyncd.database.vehicle_changes import VehicleChange
 from fleetsyncd.errors import CommandError, FleetsyncError
 from fleetsyncd.terms import (
     DEFAULT,
@@ -20,18 +18,12 @@ from fleetsyncd.terms import (
     TermsChange,
     parse_terms,
 )
-from fleetsyncd.text import counted, listed
 from tui.background import in_thread, internal_error, is_live
 from tui.containment import ContainedApp
 from tui.dialogs.dialog import Dialog
 from tui.formatting import KEY_HIDDEN
 from tui.typing_order import LOADING_SEC, KeysInOrder
 from tui.widgets.checkbox import PlainCheckbox
-
-WAY_BACK = "fleetsyncd vehicle restore gives a vehicle back, purge deletes them"
-DISK_SPACE = "the disk gets their space back when their month is dropped"
-MAX_NAMES = 8
-"""A deletion of more vehicles names only the first ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,63 +244,3 @@ class VehicleForm(Dialog[VehicleChange]):
         self._refusal = f"not saved: {reason}"
         self._show_saving(False)
         self._show_complaints()
-
-
-class DeleteForm(Dialog[bool]):
-    """Asks to type a vehicle's name; answers whether its measurements are deleted too."""
-
-    def __init__(
-        self, targets: list[RegisteredVehicle], rows: RowCounts, *, notice: str = ""
-    ) -> None:
-        self.targets = targets
-        self.rows = rows
-        self.phrase = targets[0].name if len(targets) == 1 else f"delete {len(targets)} vehicles"
-        title = f"Delete {targets[0].name}" if len(targets) == 1 else self.phrase.capitalize()
-        super().__init__(title, "Delete", notice=notice)
-
-    def body(self) -> ComposeResult:
-        """Show which rows are deleted, and ask for the name."""
-        rows = self.rows
-        if len(self.targets) > 1:
-            yield Static(Text(listed([vehicle.name for vehicle in self.targets], MAX_NAMES)))
-        parts = (
-            counted(rows.journal, "journal entry", "journal entries"),
-            counted(rows.alarms, "alarm"),
-            counted(rows.channels, "channel"),
-        )
-        yield Static(Text(f"Deletes: {', '.join(parts)}"))
-        yield Static("", id="measurements")
-        yield PlainCheckbox("delete the measurements as well", id="with", compact=True)
-        yield Label(Text(f"Type  {self.phrase}  to confirm"))
-        yield Input(id="phrase", compact=True)
-
-    def on_mount(self) -> None:
-        """Show whether the measurements are deleted."""
-        self._update_measurements_line()
-        self.query_one("#phrase").focus()
-
-    def on_checkbox_changed(self) -> None:
-        """Show whether the measurements are deleted."""
-        self._update_measurements_line()
-
-    def on_input_changed(self) -> None:
-        """Forget what was wrong with another text."""
-        self.show_error("")
-
-    @property
-    def _with_measurements(self) -> bool:
-        return self.query_one("#with", PlainCheckbox).value
-
-    def _update_measurements_line(self) -> None:
-        verb = "Deletes" if self._with_measurements else "Keeps"
-        noun = "measurement" if self.rows.measurements.rows == 1 else "measurements"
-        line = f"{verb}: {self.rows.measurements_text} {noun}"
-        note = DISK_SPACE if self._with_measurements else WAY_BACK
-        self.query_one("#measurements", Static).update(Text(f"{line}\n{note}"))
-
-    def submit(self) -> None:
-        """Confirm the deletion if the name is right."""
-        if self.query_one("#phrase", Input).value.strip() != self.phrase:
-            self.show_error(f"that is not {self.phrase}: nothing was deleted")
-            return
-        self.finish(self._with_measurements)

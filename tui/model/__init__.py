@@ -21,6 +21,7 @@ refused.py       refused rows that an operator has chosen
 span.py          a span of time up to now, as curves and plots show it
 tag_groups.py    groups of vehicles by tag
 tag_text.py      which vehicles are shown, in the words of an empty list
+sorting.py       in which order the vehicles are shown
 state.py         the last snapshot, its freshness, and the warnings that follow from it
 typed_filter.py  the filter while it is typed
 view_text.py     what the lines below the fleet table say

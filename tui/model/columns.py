@@ -11,7 +11,7 @@ from fleetsyncd.text import age
 from tui.formatting import STATE_STYLES, percent_text, remaining_text
 from tui.model import alarm_totals
 from tui.model.day_strips import HOURS, strip_text
-from tui.model.fleet_view import Sort
+from tui.model.sorting import Sort
 from tui.model.sparks import lag_scale, lag_scale_text, spark, thinned
 from tui.open_alarms import alarms_of
 

@@ -8,7 +8,8 @@ from fleetsyncd.cells import cut
 from fleetsyncd.states import VehicleOverview
 from fleetsyncd.text import sanitise
 from tui.formatting import STATE_STYLES, progress_text
-from tui.model.fleet_view import SORT_TITLES, FleetView
+from tui.model.fleet_view import FleetView
+from tui.model.sorting import SORT_TITLES
 
 _FILTER_CELLS = 40
 _TAG_CELLS, _TAGS_CELLS = 30, 50

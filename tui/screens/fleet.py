@@ -16,7 +16,7 @@ from tui.formatting import STATE_STYLES
 from tui.model import filters, view_text
 from tui.model.export_table import ExportTable
 from tui.model.fleet_export import fleet_row, fleet_table
-from tui.model.fleet_view import Sort
+from tui.model.sorting import Sort
 from tui.model.state import DOCTOR
 from tui.model.tag_text import with_tags
 from tui.model.targets import Targets

@@ -13,7 +13,8 @@ from textual.strip import Strip
 
 from fleetsyncd.database.views.journal import LastHour
 from tui.model.columns import Column, column_sort, columns, idle_columns
-from tui.model.fleet_view import FleetView, Sort
+from tui.model.fleet_view import FleetView
+from tui.model.sorting import Sort
 from tui.model.tag_text import gone
 from tui.widgets.fleet_line import (
     FleetLine,

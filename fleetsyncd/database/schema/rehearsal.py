@@ -25,8 +25,10 @@ from fleetsyncd.database.partitions import make_month
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.errors import FleetsyncError
 from fleetsyncd.findings import Finding, fault, ok
-from fleetsyncd.models import Alarm, Channel, Measurements, Vehicle
-from fleetsyncd.reports import ERROR_LIMIT, CycleReport, JournalEntry, Outcome
+from fleetsyncd.models import Vehicle
+from fleetsyncd.remarks import ERROR_LIMIT
+from fleetsyncd.reports import CycleReport, JournalEntry, Outcome
+from fleetsyncd.telemetry import Alarm, Channel, Measurements
 from fleetsyncd.times import month_of
 
 CHECK = "rehearsal"

@@ -1,6 +1,7 @@
 """Read-only queries for operators.
 
 fleet.py      the overview of all vehicles
+gaps.py       what of each is missing, and how far gaps and backfills are, for that overview
 journal_hours.py  how the attempts of each hour ended
 alarms.py     open alarms of the whole fleet
 coverage.py   what of a vehicle's time is stored

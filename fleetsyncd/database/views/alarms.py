@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.json import Decoder
 
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.database.statements import IS_PAUSED
+from fleetsyncd.database.vehicle_state import IS_PAUSED
 from fleetsyncd.database.views.fleet import cached_id
 from fleetsyncd.database.views.sql_times import age, epoch, from_epoch
 from fleetsyncd.severities import KNOWN_NAMES, UNKNOWN, OpenAlarms, Severity

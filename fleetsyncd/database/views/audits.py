@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from fleetsyncd.audit_results import AuditCounts
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.views.chosen import ALL, Chosen
 from fleetsyncd.database.views.jobs import (
@@ -20,7 +21,6 @@ from fleetsyncd.database.views.jobs import (
 )
 from fleetsyncd.database.views.rights import may_read
 from fleetsyncd.database.views.sql_times import age as age_sql
-from fleetsyncd.reports import AuditCounts
 from fleetsyncd.times import utc_text
 
 _TABLE = "fleetsync.audit"

@@ -12,7 +12,8 @@ from fleetsyncd.database.views.planned_rows import (
     planned_on_workers,
     unknown_on_workers,
 )
-from fleetsyncd.reports import IS_OF_A_CYCLE, LEAVES_GAP, Outcome
+from fleetsyncd.remarks import IS_OF_A_CYCLE, LEAVES_GAP
+from fleetsyncd.reports import Outcome
 
 EXACT_UP_TO = 1_000_000
 """Measurements are counted up to here; above it the planner's estimate is used."""

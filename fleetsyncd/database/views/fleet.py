@@ -1,7 +1,6 @@
 """The overview of the fleet: one row for each vehicle, all ages by the database's clock."""
 
 from collections.abc import Collection
-from datetime import UTC, datetime
 from functools import lru_cache
 from uuid import UUID
 
@@ -11,22 +10,19 @@ from msgspec.json import Decoder
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.replicas import heartbeats
 from fleetsyncd.database.shard_locks import shard_of
-from fleetsyncd.database.statements import DATED, IS_PAUSED, JOIN_TERMS, RESUMED_AT, TERMS
+from fleetsyncd.database.vehicle_state import DATED, IS_PAUSED, RESUMED_AT
+from fleetsyncd.database.vehicle_terms import JOIN_TERMS, TERMS
+from fleetsyncd.database.views.gaps import HOLES, Gap, Holes, gap_array, gap_overview, progress
 from fleetsyncd.database.views.sql_times import (
     LIVE_TO,
     age,
     elapsed,
     epoch,
     from_epoch,
-    seconds_between,
 )
-from fleetsyncd.loss_forecast import forecast_loss
-from fleetsyncd.models import HistoryLook, Window
 from fleetsyncd.slices import Sliced, Slices
 from fleetsyncd.states import (
     LATE_AFTER_INTERVALS,
-    GapOverview,
-    GapProgress,
     Pause,
     State,
     VehicleOverview,
@@ -38,12 +34,6 @@ from fleetsyncd.validation import address_text
 
 ERROR_LIMIT = 300
 NAME_LIMIT = 200
-
-
-def _gap(start: str, end: str, reached: str, seconds: str, rows: str) -> str:
-    """Return SQL for a _Gap, or null where there is none."""
-    parts = f"{seconds_between(start, end)}, {seconds_between(start, reached)}, {seconds}, {rows}"
-    return f"CASE WHEN {start} IS NOT NULL THEN json_build_array({parts}) END"
 
 
 def _dated_age(condition: str, time: str) -> str:
@@ -66,15 +56,6 @@ _SINCE = f"""CASE WHEN {IS_PAUSED} THEN {_dated_age(DATED, "s.paused_at")}
 # How long the vehicle is in the fleet, or resumed.
 _BEGUN = f"""CASE WHEN s.vehicle_id IS NULL OR {DATED} AND NOT {IS_PAUSED} AND {_IS_RESUMED}
     THEN {age(f"greatest(v.created_at, {RESUMED_AT})")} END"""
-_HOLES = f"""CASE WHEN s.islands <> '{{}}' AND isfinite(v.last_sync_at)
-        AND upper(s.islands) > v.last_sync_at THEN
-    json_build_array({epoch("v.last_sync_at")},
-        (SELECT {epoch("max(lower(r))")} FROM unnest(s.islands) r),
-        {elapsed("v.last_sync_at")} - {elapsed("upper(s.islands)")} - (
-            SELECT sum({elapsed("greatest(lower(r), v.last_sync_at)")} - {elapsed("upper(r)")})
-            FROM unnest(s.islands) r WHERE upper(r) > v.last_sync_at),
-        left(s.gap_error, {ERROR_LIMIT}), {epoch("s.history_from")}, {epoch("s.history_at")},
-        s.history_pace, s.gap_pace, {epoch("now()")}) END"""  # noqa: S608  made of this file's own text
 _PAUSE = f"""CASE WHEN {IS_PAUSED} THEN
     json_build_array({epoch("s.paused_until")}, left(s.pause_reason, {ERROR_LIMIT}),
         s.paused_by) END"""
@@ -87,7 +68,7 @@ SELECT coalesce(json_agg(json_build_array(
     {IS_PAUSED}, coalesce(s.failures, 0), s.last_rows,
     left(s.last_error, {ERROR_LIMIT}),
     {
-    _gap(
+    gap_array(
         "s.catching_up_from",
         "s.catching_up_to",
         "v.last_sync_at",
@@ -95,8 +76,8 @@ SELECT coalesce(json_agg(json_build_array(
         "s.catching_up_rows",
     )
 },
-    {_gap("b.from_at", "b.to_at", "b.reached_at", "b.busy_sec", "b.rows_added")},
-    {_SINCE}, {_BEGUN}, coalesce(s.tags, '{{}}'), {age("v.last_sync_at")}, {_HOLES},
+    {gap_array("b.from_at", "b.to_at", "b.reached_at", "b.busy_sec", "b.rows_added")},
+    {_SINCE}, {_BEGUN}, coalesce(s.tags, '{{}}'), {age("v.last_sync_at")}, {HOLES},
     s.late_ms, s.overlap_ms, {_PAUSE},
     CASE WHEN t.vehicle_id IS NOT NULL THEN json_build_array({TERMS}) END
 ) ORDER BY lower(coalesce(v.name, v.id::text)) COLLATE "C", v.id), '[]')::text
@@ -106,29 +87,6 @@ LEFT JOIN fleetsync.backfill b ON b.vehicle_id = v.id AND b.finished_at IS NULL
 {JOIN_TERMS}
 """  # noqa: S608
 _WITH_TAGS = " WHERE s.tags && %s::text[]"
-
-
-class _Gap(Struct, array_like=True, gc=False):
-    """A gap or backfill: its length, the part that is done and the time taken, in seconds."""
-
-    length_sec: float | None
-    done_sec: float | None
-    busy_sec: float | None
-    rows: int | None
-
-
-class _Holes(Struct, array_like=True, gc=False):
-    """What is missing before what is live; times in seconds since 1970."""
-
-    start: float | None
-    end: float | None
-    missing: float | None
-    error: str | None
-    history_from: float | None
-    history_at: float | None
-    history_pace: float | None
-    gap_pace: float | None
-    now: float
 
 
 class _Pause(Struct, array_like=True, gc=False):
@@ -164,13 +122,13 @@ class _Row(Struct, array_like=True, gc=False):
     failures: int
     rows: int | None
     error: str | None
-    catching_up: _Gap | None
-    backfill: _Gap | None
+    catching_up: Gap | None
+    backfill: Gap | None
     since: float | None
     begun: float | None
     tags: tuple[str, ...]
     complete: float | None
-    holes: _Holes | None
+    holes: Holes | None
     late_ms: int | None
     overlap_ms: int | None
     pause: _Pause | None
@@ -235,7 +193,7 @@ def _vehicle(
     key = cached_id(row.id)
     terms = None if row.terms is None else _terms(row.terms)
     interval = sync_interval_sec if terms is None else terms.interval(sync_interval_sec)
-    catching_up = None if row.catching_up is None else _progress(row.catching_up, row.holes)
+    catching_up = None if row.catching_up is None else progress(row.catching_up, row.holes)
     state = derive_state(
         paused=row.paused,
         status=row.status,
@@ -258,13 +216,13 @@ def _vehicle(
         rows=row.rows,
         failures=row.failures,
         catching_up=catching_up,
-        backfill=None if row.backfill is None else _progress(row.backfill),
+        backfill=None if row.backfill is None else progress(row.backfill),
         last_error=None if row.error is None else sanitise(row.error, ERROR_LIMIT),
         replica=replica_by_shard.get(shard_of(key)),
         state_age=_state_age(row, state, interval),
         tags=_tags(row.tags) if row.tags else (),
         complete_age=row.complete,
-        gap=None if row.holes is None else _gap_overview(row.holes),
+        gap=None if row.holes is None else gap_overview(row.holes),
         lateness_seconds=None if row.late_ms is None else row.late_ms / 1000,
         overlap_seconds=None if row.overlap_ms is None else row.overlap_ms / 1000,
         pause=None if row.pause is None else _pause(row.pause),
@@ -299,45 +257,3 @@ def _state_age(row: _Row, state: State, interval: float) -> float | None:
         return min(late, row.begun)
     was_late_when_seen = row.seen is not None and late > row.seen
     return min(row.begun, row.since if was_late_when_seen else min(late, row.since))
-
-
-def _gap_overview(holes: _Holes) -> GapOverview | None:
-    """Return what is missing; None if another service wrote times that nothing can be said of."""
-    start, end = from_epoch(holes.start), from_epoch(holes.end)
-    if start is None or end is None or holes.missing is None:
-        return None
-    loss = forecast_loss(_look(holes, start), Window(start, max(start, end)), _time(holes.now))
-    return GapOverview(
-        from_at=start,
-        to_at=end,
-        missing_sec=max(0.0, holes.missing),
-        error=None if holes.error is None else sanitise(holes.error, ERROR_LIMIT),
-        loses_from=None if loss is None else loss.loses_from,
-        loses_in_sec=None if loss is None else loss.in_sec,
-    )
-
-
-def _look(holes: _Holes, watermark: datetime) -> HistoryLook | None:
-    begins, at = from_epoch(holes.history_from), from_epoch(holes.history_at)
-    if begins is None or at is None:
-        return None
-    return HistoryLook(begins, at, watermark, holes.history_pace, holes.gap_pace)
-
-
-def _time(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
-
-
-def _progress(gap: _Gap, holes: _Holes | None = None) -> GapProgress | None:
-    """Return how far it is; what is missing is the length of all its parts together."""
-    if not gap.length_sec or gap.done_sec is None:
-        return None
-    done = max(0.0, gap.done_sec)
-    missing = None if holes is None else holes.missing
-    length = gap.length_sec if missing is None else done + max(0.0, missing)
-    fraction = min(1.0, done / length) if length else 1.0
-    if not gap.busy_sec or fraction == 0:
-        return GapProgress(fraction, None, None)
-    return GapProgress(
-        fraction, (gap.rows or 0) / gap.busy_sec, gap.busy_sec * (1 - fraction) / fraction
-    )

@@ -11,7 +11,8 @@ from uuid import UUID
 
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.views.sql_times import LIVE_TO, epoch
-from fleetsyncd.reports import IS_OF_A_CYCLE, Outcome
+from fleetsyncd.remarks import IS_OF_A_CYCLE
+from fleetsyncd.reports import Outcome
 from fleetsyncd.states import LATE_AFTER_INTERVALS
 
 EARLIER_ATTEMPTS = 30

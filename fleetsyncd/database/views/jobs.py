@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.database.statements import IS_PAUSED
+from fleetsyncd.database.vehicle_state import IS_PAUSED
 from fleetsyncd.database.views.chosen import CHOSEN, Chosen
 from fleetsyncd.models import Window
 from fleetsyncd.states import GapProgress
