@@ -87,6 +87,8 @@ def found(text: str) -> set[str]:
         ("st:timeout,error", {"site: Crane", "Lagoon"}),
         ("st:timeout , err", {"site: Crane", "Lagoon"}),
         ("st: timeout", {"site: Crane"}),
+        ("st : timeout", {"site: Crane"}),
+        ("st :timeout", {"site: Crane"}),
         ("status:ok,gap", {"Truck 1", "a>b"}),
         ("st:catching", {"a>b"}),
         ("ver:2.1", ALL - {"Truck 2", "New"}),

@@ -21,7 +21,7 @@ _ADDRESS = re.compile(r"[0-9a-f.:\[\]]+", re.IGNORECASE)
 _LISTED = re.compile(rf'(?P<name>[^\s":/][^\s":]*|):(?P<value>{_ITEM}(?:,{_ITEM})*)(?P<rest>\S*)')
 """A path of a vehicle's API, as LAST ERROR has it (`/data:`), is none."""
 _LISTED_SPACED = re.compile(
-    rf"(?P<name>[^\W\d_]+):\s*(?P<value>{_ITEM}(?:\s*,\s*{_ITEM})*)(?P<rest>\S*)", re.IGNORECASE
+    rf"(?P<name>[^\W\d_]+)\s*:\s*(?P<value>{_ITEM}(?:\s*,\s*{_ITEM})*)(?P<rest>\S*)", re.IGNORECASE
 )
 _COMMA = re.compile(r',(?=(?:[^"]*"[^"]*")*[^"]*$)')
 """A comma outside quotes."""
