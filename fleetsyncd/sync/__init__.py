@@ -13,6 +13,7 @@ alarm_pull.py       a cycle's alarms
 identity.py         another machine in a vehicle's place
 pull.py             windows of one vehicle, until all are complete
 history.py          what a vehicle has dropped of an interval
+dropping.py         what it drops while that is pulled
 lateness.py         how late a pull's rows came
 window.py           which interval to pull, and how to split it
 commit.py           rows, bad rows and progress in one transaction
