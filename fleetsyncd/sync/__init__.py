@@ -14,6 +14,7 @@ identity.py         another machine in a vehicle's place
 pull.py             windows of one vehicle, until all are complete
 link.py             what a pull's answers tell of the vehicle's link
 history.py          what a vehicle has dropped of an interval
+dropping.py         what it drops while that is pulled
 lateness.py         how late a pull's rows came
 window.py           which interval to pull, and how to split it
 commit.py           rows, bad rows and progress in one transaction

@@ -28,7 +28,8 @@ from fleetsyncd.reports import AttemptReport, JournalEntry, Outcome
 from fleetsyncd.sync import identity
 from fleetsyncd.sync.commit import Totals, commit_alarms, commit_page
 from fleetsyncd.sync.context import SyncContext
-from fleetsyncd.sync.history import lost_history
+from fleetsyncd.sync.dropping import Dropping
+from fleetsyncd.sync.history import LostHistory, lost_history
 from fleetsyncd.sync.outcome import RERAISED, StepResult, retry_after, run_step
 from fleetsyncd.sync.pull import AlarmsAnswer, VehicleSource
 from fleetsyncd.sync.recording import attempt_entry, write_attempt_entry
@@ -141,15 +142,30 @@ class _BackfillAttempt:
         """Pull the rest window by window, and find out what of it is gone."""
         self.intake.check_rows(self.context.budget)
         if lost := lost_history(self.source, rest):
-            self.notes.append(str(lost))
-            # If it is not known what is lost, nothing is known to be stored after all.
-            self.begins = lost.window.end if lost.window else rest.start
-            self.has_all_after = lost.window is not None
-        with closing(self.source.measurements(rest)) as pages:
+            self._note_lost(lost)
+        dropping = Dropping(self.source, rest, rest.start)
+        if lost:
+            dropping.take_in(lost)
+
+        def answered(window: Window, page: DataPage) -> None:
+            if dropped := dropping.lost_of(window, page):
+                dropping.take_in(dropped)
+                self._note_lost(dropped)
+
+        with closing(self.source.measurements(rest, answered)) as pages:
             for window, page in pages:
                 self._commit(page, window.end, window.length.total_seconds())
                 if window.end < rest.end:
                     self.intake.check_rows(self.context.budget)
+
+    def _note_lost(self, lost: LostHistory) -> None:
+        """Note what of the rest is gone."""
+        self.notes.append(str(lost))
+        # If it is not known what is lost, nothing is known to be stored after all.
+        if lost.window is None:
+            self.has_all_after = False
+        else:
+            self.begins = lost.window.end
 
     def _pull_alarms(self, interval: Window) -> None:
         """Store the interval's alarms; the measurements are worth having without them.

@@ -27,9 +27,11 @@ from fleetsyncd.sync.commit import Totals, commit_channels
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.cycle_commit import CommittedWindows
 from fleetsyncd.sync.cycle_plan import CyclePlan, compare_clocks, plan_pull
-from fleetsyncd.sync.history import LOOK_ABOVE, NOT_KNOWN, lost_history
+from fleetsyncd.sync.dropping import Dropping
+from fleetsyncd.sync.history import LOOK_ABOVE, NOT_KNOWN, LostHistory, lost_history
 from fleetsyncd.sync.identity import NewName, history_remark, new_name, software_remark
 from fleetsyncd.sync.outcome import RERAISED, StepResult, retry_after, run_step
+from fleetsyncd.sync.pull import Answered, ignore
 from fleetsyncd.sync.recording import write_report
 from fleetsyncd.telemetry import Status
 from fleetsyncd.vehicle import decode
@@ -164,11 +166,11 @@ class _VehicleCycle:
         """
         self.intake.check_rows(self.context.budget)
         usual = self.context.own_live_window(self.vehicle) or timedelta(0)
-        if plan.window.length > max(LOOK_ABOVE, usual):
-            self.note_lost_history(plan)
+        is_long = plan.window.length > max(LOOK_ABOVE, usual)
+        answered = self.watch_history(plan) if is_long else ignore
         began, reached = self.context.now(), plan.window.start
         try:
-            with closing(self.source.measurements(plan.window)) as pages:
+            with closing(self.source.measurements(plan.window, answered)) as pages:
                 for window, page in pages:
                     newest = self.vehicle.newest_measurement_at
                     if self.name is not None and window.start == plan.window.start:
@@ -188,16 +190,26 @@ class _VehicleCycle:
             return BadAnswer("/data", f"{overrun}; it comes no nearer to the present")
         return None
 
-    def note_lost_history(self, plan: CyclePlan) -> None:
-        """Note what the vehicle has dropped; a failed question must not keep it from being pulled.
+    def watch_history(self, plan: CyclePlan) -> Answered:
+        """Note what the vehicle has dropped; return what notes what it drops meanwhile."""
+        dropping = Dropping(self.source, plan.window, plan.window.start)
+        self.note_lost_history(dropping, lambda: lost_history(self.source, plan.window))
+        return lambda window, page: self.note_lost_history(
+            dropping, lambda: dropping.lost_of(window, page)
+        )
+
+    def note_lost_history(self, dropping: Dropping, look: Callable[[], LostHistory | None]) -> None:
+        """Note what a look tells; one that fails must not keep the rest from being pulled.
 
         It is pulled only once, so that is told if it is not known.
         """
         try:
-            if lost := lost_history(self.source, plan.window):
+            if lost := look():
+                dropping.take_in(lost)
                 self.notes.append(str(lost))
                 self.committed.passed_over += [lost.window] if lost.window else []
         except VehicleError as error:
+            dropping.give_up()
             self._note_failure(NOT_KNOWN, error)
 
     def pull_alarms(self, plan: CyclePlan) -> None:

@@ -20,6 +20,7 @@ from fleetsyncd.reports import AttemptReport, JournalEntry, Outcome
 from fleetsyncd.sync import history, identity
 from fleetsyncd.sync.commit import Totals, commit_page
 from fleetsyncd.sync.context import SyncContext
+from fleetsyncd.sync.dropping import Dropping
 from fleetsyncd.sync.history import NOT_KNOWN, LostHistory
 from fleetsyncd.sync.outcome import StepResult, run_step
 from fleetsyncd.sync.pull import VehicleSource
@@ -112,6 +113,7 @@ class _GapAttempt:
         self.is_news = False
         """A part of the gap is gone for good, or may be, or another machine may answer."""
         self.has_committed = False
+        self.dropping = Dropping(source, gap, gap.start)
 
     @property
     def goes_on_at(self) -> datetime | None:
@@ -128,7 +130,7 @@ class _GapAttempt:
         self._note_lost_history()
         known = self._newest_known()
         try:
-            with closing(self.source.measurements(self.gap)) as pages:
+            with closing(self.source.measurements(self.gap, self._note_dropped)) as pages:
                 for window, page in pages:
                     if remark := identity.history_remark(known, self.gap, window, page):
                         self.notes.append(remark)
@@ -150,15 +152,25 @@ class _GapAttempt:
             self.notes.append(f"not pulled: {span}, before {oldest} nothing is kept")
             self.passed_over.append(skipped)
             self.is_news = True
+        self._note_lost(self._look_at_history)
+
+    def _note_dropped(self, window: Window, page: DataPage) -> None:
+        """Note what the vehicle has dropped since it was asked where its history begins."""
+        self._note_lost(lambda: self._dropped(window, page))
+
+    def _note_lost(self, look: Callable[[], LostHistory | None]) -> None:
+        """Note what a look at the history tells; younger gaps are not worth one."""
         if self.context.now() - self.gap.start <= history.LOOK_ABOVE:
             return
         try:
-            lost = self._look_at_history()
+            lost = look()
         except VehicleError as error:
+            self.dropping.give_up()
             self.notes.append(f"{NOT_KNOWN} ({error})")
             self.is_news = True
             return
         if lost is not None:
+            self.dropping.take_in(lost)
             self.notes.append(str(lost))
             self.is_news = True
             if lost.window is not None:
@@ -182,14 +194,26 @@ class _GapAttempt:
             begins: datetime | None = known.begins
         else:
             begins = history.oldest_row(self.source, self.gap)
-            # Without a row before its end, what is left of the next gap is not known.
-            if begins is not None and begins < self.gap.end:
-                look = next_look(known, begins, watermark, now)
-                self.context.database.run(
-                    lambda cursor: gaps.save_look(cursor, self.vehicle.id, look)
-                )
-                self.vehicle = replace(self.vehicle, history=look)
+            self._save_look(begins)
         return history.lost_before(begins, self.gap)
+
+    def _dropped(self, window: Window, page: DataPage) -> LostHistory | None:
+        """Return what an answer lacks that the vehicle has dropped; keep what a look has told."""
+        known = self.dropping.begins
+        lost = self.dropping.lost_of(window, page)
+        if lost is not None and self.dropping.begins != known:
+            self._save_look(self.dropping.begins)
+        return lost
+
+    def _save_look(self, begins: datetime | None) -> None:
+        """Keep where the vehicle's history begins, for the forecast and the next attempts."""
+        # Without a row before its end, what is left of the next gap is not known.
+        if begins is None or begins >= self.gap.end:
+            return
+        watermark = self.vehicle.watermark or self.gap.start
+        look = next_look(self.vehicle.history, begins, watermark, self.context.now())
+        self.context.database.run(lambda cursor: gaps.save_look(cursor, self.vehicle.id, look))
+        self.vehicle = replace(self.vehicle, history=look)
 
     def _may_go_on(self) -> bool:
         """Tell whether this attempt may go on: no longer than what it knows of the history."""

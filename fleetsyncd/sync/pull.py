@@ -30,6 +30,12 @@ from fleetsyncd.vehicle.cpu_slices import CpuSlices
 HISTORY_ROWS = 100
 """How many of a vehicle's oldest rows are asked for: the first ones may be bad."""
 WindowPage = tuple[Window, DataPage]
+Answered = Callable[[Window, DataPage], None]
+"""Is called with each complete window while the session is free."""
+
+
+def ignore(_window: Window, _page: DataPage) -> None:
+    """Ask for nothing more after an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +62,15 @@ class VehicleSource(Link):
     """How fast the link may be filled; None: as fast as it carries."""
     monotonic: Callable[[], float] = time.monotonic
 
-    def measurements(self, interval: Window) -> Generator[WindowPage, None, None]:
+    def measurements(
+        self, interval: Window, answered: Answered = ignore
+    ) -> Generator[WindowPage, None, None]:
         """Yield the windows of `interval` in order, without a gap, each with all of its rows.
 
         The next window may be asked for already, so the session must not be used for anything else
-        before the last window was taken or the generator was closed. Raises PullStopped,
-        PullOverrun only after the first window, and VehicleError.
+        before the last window was taken or the generator was closed, but by `answered`, which is
+        called before that with each window. Raises what that raises, PullStopped, PullOverrun only
+        after the first window, and VehicleError.
         """
         limit = QuestionLimit(
             self.stop_reason,
@@ -96,6 +105,7 @@ class VehicleSource(Link):
                 if self._latency_bound:
                     splitter.widen()
                 splitter.complete(window, len(page))
+                answered(window, page)
                 if rest := splitter.next_window():
                     following = self._fit(rest)
                     pending = self.prefetch(partial(self._page, following))

@@ -133,7 +133,7 @@ def test_a_filter_finds(text: str, names: set[str]) -> None:
         ("st:timeout,", "st:timeout, lacks a value", "st:timeout"),
         ("st:timeout, lag>5m", "lag>5m", '"'),
         ("foo:bar", "foo:bar", 'for a text write "foo:bar"'),
-        ("st :timeout", ":timeout", "st:"),
+        ("foo :timeout", ":timeout", "st:"),
         ("tag2:foo", "tag2:foo", 'for a text write "tag2:foo"'),
         ("my_tag:x", "my_tag:x", "only st: ver: tag: are known"),
         ("-1st:error", "1st:error", 'for a text write "1st:error"'),
