@@ -15,7 +15,7 @@ from itertools import chain
 
 import psycopg2
 
-from fleetsyncd.database import minutes, minutes_before_drop, retention_plan
+from fleetsyncd.database import blocking, minutes, minutes_before_drop, retention_plan
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.retention_kinds import MONTHLY, Kind, RetentionPolicy
 from fleetsyncd.database.retention_plan import ROW_SETS, Plan, RowSet
@@ -44,6 +44,8 @@ _EXPIRED = {
     Kind.MEASUREMENTS: "SELECT partition FROM fleetsync.expired_months(%s, %s)",
     Kind.MINUTES: "SELECT partition FROM fleetsync.expired_minutes(%s, %s)",
 }
+_TABLES = {Kind.MEASUREMENTS: "public.measurements", Kind.MINUTES: "public.measurements_minute"}
+_END_IT = "let that transaction end, or end it: SELECT pg_terminate_backend(pid)"
 _NAMES = {kind: kind.rows_name for kind in Kind} | {
     kind: f"months of {kind.rows_name}" for kind in MONTHLY
 }
@@ -220,10 +222,26 @@ class Retention:
             if kind is Kind.MEASUREMENTS and (limit := self._minutes_limit(today)) is not None:
                 hand_over = partial(minutes_before_drop.hand_over, keep_months=keep, limit=limit)
                 self._database.run(partial(hand_over, today=today.date()))
-            return self._database.run(partial(self._drop, kind, keep, today))
+            return self._drop_unless_held(kind, keep, today)
         except _MonthNeeded as error:
             self._tell(f"retention: {error}: it is dropped in a later round")
             return None
+
+    def _drop_unless_held(self, kind: Kind, keep: int, today: datetime) -> str | None:
+        """Drop the oldest month; DatabaseError names whose transaction was in the way all the time.
+
+        It cannot be asked for while the statement waits: that has the connection.
+        """
+        held = partial(blocking.holders, table=_TABLES[kind])
+        before = self._database.run(held)
+        try:
+            return self._database.run(partial(self._drop, kind, keep, today))
+        except DatabaseError as error:
+            if not isinstance(error.__cause__, psycopg2.errors.LockNotAvailable):
+                raise
+            if holder := blocking.stayed(before, self._database.run(held)):
+                raise DatabaseError(f"{holder} reads or writes them", _END_IT) from error
+            raise
 
     def _drop(self, kind: Kind, months: int, today: datetime, cursor: Cursor) -> str | None:
         if not self._take_lock(cursor):

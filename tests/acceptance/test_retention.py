@@ -87,9 +87,11 @@ def test_apply_deletes_it_at_once_and_only_what_has_expired(year: Installation) 
 def test_apply_says_what_is_left_while_a_reader_holds_a_month(year: Installation) -> None:
     with year.database.transaction() as reader:
         reader.execute("SELECT count(*) FROM measurements")
+        pid = reader.connection.info.backend_pid
         code, output, errors = year.command("retention", "--apply", "--yes", **MISTAKE)
     assert (code, errors.count("\n")) == (1, 1)
     assert "months of measurements could not be removed" in output
+    assert f"(pid {pid}, role" in output
     assert "run it again" in errors
     assert (year.rows(MONTHS), journal_rows(year)) == ([(14,)], 10)
     assert shown(year, **MISTAKE)["measurements"]["state"] == "unannounced"

@@ -228,6 +228,8 @@ def test_a_month_in_use_is_left_for_later(
         reader.execute("SELECT count(*) FROM measurements")
         remove(database, RetentionPolicy(None, None, 1))
         assert "months of measurements could not be removed" in caplog.text
+        assert f"(pid {reader.connection.info.backend_pid}, role" in caplog.text
+        assert "pg_terminate_backend" in caplog.text
     remove(database, RetentionPolicy(None, None, 1))
     assert months(database) == {names[0]}
 
