@@ -31,8 +31,13 @@ MOST_KEPT, MOST_KEPT_CHARACTERS = 5_000, 1_000_000
 """Bad rows of one answer that are kept, and their text; the others are counted."""
 MOST_REPAIRS = 50_000
 """Numbers or escapes that are repaired; an answer with more is not repaired at all."""
-_TOKENS = re.compile(rb'(?:[^"NI-]++|"(?:[^"\\]++|\\.)*+"|-(?!Infinity)){1,2000}+', re.DOTALL)
-"""From outside a string on: some tokens, strings as a whole, before a NaN or Infinity."""
+_TOKENS = re.compile(
+    rb'(?:[^"NI-]{1,1000}+|"[^"\\]{0,1000}+(?:\\.[^"\\]{0,100}+){0,8}+"|-(?!Infinity)){1,200}+',
+    re.DOTALL,
+)
+"""From outside a string on: some tokens before a NaN, an Infinity, or a long string."""
+_ESCAPES = re.compile(rb'(?:\\.[^"\\]{0,100}+){1,5000}+', re.DOTALL)
+"""Some escapes of a string, with what stands between them."""
 _NO_NUMBER = re.compile(rb"-?Infinity|NaN")
 _SURROGATE = re.compile(
     rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
@@ -106,9 +111,29 @@ def _quote_numbers(body: bytes, slices: CpuSlices) -> bytes:
         elif number := _NO_NUMBER.match(body, at):
             parts += [body[copied:at], b'"', number[0], b'"']
             copied = at = number.end()
+        elif end := _string_end(body, at, slices):
+            at = end
         else:
             break  # no JSON in any case
     return b"".join([*parts, body[copied:]])
+
+
+def _string_end(body: bytes, start: int, slices: CpuSlices) -> int | None:
+    """Return where the long string ends that begins here; None if none does."""
+    if body[start : start + 1] != b'"':
+        return None
+    at, quote = start + 1, start
+    while True:
+        if quote < at:
+            quote = body.find(b'"', at)
+        if quote < 0:
+            return None
+        escape = body.find(b"\\", at, quote)
+        if escape < 0:
+            return quote + 1
+        escapes = _ESCAPES.match(body, escape)
+        at = escapes.end() if escapes else quote + 1
+        slices.pause()
 
 
 def _replace_half(match: re.Match[bytes]) -> bytes:

@@ -226,7 +226,20 @@ def test_many_bad_rows_at_once_are_all_quarantined() -> None:
     assert len(got.bad) == len(rows)
 
 
-@pytest.mark.parametrize("text", ['"x, NaN, y"', '"[Infinity]"', '"\\" : NaN ,"', '"\\\\ud800"'])
+LONG = ("NaN " * 5_000, '\\"' * 9 + "NaN", "\\\\" * 20_000 + "NaN", '\\" NaN' * 9_000)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"x, NaN, y"',
+        '"[Infinity]"',
+        '"\\" : NaN ,"',
+        '"\\\\ud800"',
+        *(f'"{long}"' for long in LONG),
+    ],
+    ids=range(8),
+)
 def test_a_string_that_only_looks_like_a_bad_number_spoils_nothing(text: str) -> None:
     got = page(body_of(row(note=text), row(value="NaN"), row(channel_id="2", note='"\\ud800"')))
     assert (got.measurements.channels, len(got.bad)) == ((1, 2), 1)

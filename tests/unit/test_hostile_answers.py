@@ -196,6 +196,15 @@ def test_whatever_its_headers_are_reading_an_answer_costs_little(
     assert cost["stall_sec"] < STALL_SEC, cost
 
 
+@pytest.mark.parametrize("unit", ["\\u0041", "\\\\", '\\"', "{"])
+@pytest.mark.parametrize("call", ["/status", "/alarms"])
+def test_a_long_string_behind_a_number_that_is_none_costs_little(
+    reader: Reader, call: str, unit: str
+) -> None:
+    (entry,) = (each for each in ENTRIES[call] if "NaN" in each)
+    assert_bounded(reader, call, 0, listed(call, entry, unit, MOST_BYTES[call], 1))
+
+
 calls = st.sampled_from(sorted(MOST_BYTES))
 
 
