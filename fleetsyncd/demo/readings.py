@@ -16,6 +16,7 @@ __all__ = [
     "CHANNELS",
     "JITTER_MS",
     "MAX_ALARM_MS",
+    "SILENCE_S",
     "Alarm",
     "Channel",
     "Page",
@@ -29,11 +30,12 @@ __all__ = [
 
 JITTER_MS = 300
 MAX_ALARM_MS = 240_000
+SILENCE_S = 60
+"""So long a channel has no value at a time."""
 
 _MIN_ALARM_MS = 60_000
 _ALARM_SLOT_MS = 300_000
 _SILENCE_EVERY_S = 997
-_SILENCE_S = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,4 +197,4 @@ def _engine_hours(seed: int, second: int) -> float:
 def _silent_channel(seed: int, second: int) -> int | None:
     """Index of the channel whose module is unreachable: one, for 60 s in every 997."""
     stretch, position = divmod(second + seed, _SILENCE_EVERY_S)
-    return mix(seed, stretch) % len(CHANNELS) if position < _SILENCE_S else None
+    return mix(seed, stretch) % len(CHANNELS) if position < SILENCE_S else None

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any
+from unittest.mock import patch
 from uuid import UUID
 
 from fleetsyncd.budgets import VehicleBudget
@@ -19,7 +20,7 @@ from fleetsyncd.database import (
 )
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
-from fleetsyncd.demo import checker
+from fleetsyncd.demo import checker, readings
 from fleetsyncd.demo.checker import Comparison
 from fleetsyncd.demo.fleet import Fleet
 from fleetsyncd.demo.vehicle import SimulatedVehicle
@@ -266,10 +267,18 @@ class Rig:
 def rig(
     database: Database, watermark_ago: float | None = 300, name: str = NAME, **options: Any
 ) -> Iterator[Rig]:
-    """Run a vehicle that was pulled `watermark_ago` seconds before the rig's first moment."""
+    """Run a vehicle that was pulled `watermark_ago` seconds before the rig's first moment.
+
+    A vehicle with one channel has always a value: where it had none, at a time by the clock, it
+    would be asked more than at others.
+    """
     made = Rig(database, name=name)
     made.serve(**options)
-    with running(Fleet([made.simulated])):
+    silence = 0 if options.get("channels") == 1 else readings.SILENCE_S
+    with (
+        patch.object(readings, "SILENCE_S", silence),
+        running(Fleet([made.simulated])),
+    ):
         ago = None if watermark_ago is None else made.now - timedelta(seconds=watermark_ago)
         made.register(ago)
         yield made
