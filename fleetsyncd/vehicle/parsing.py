@@ -31,6 +31,8 @@ MOST_KEPT, MOST_KEPT_CHARACTERS = 5_000, 1_000_000
 """Bad rows of one answer that are kept, and their text; the others are counted."""
 MOST_REPAIRS = 50_000
 """Numbers or escapes that are repaired; an answer with more is not repaired at all."""
+REPAIRED_BYTES = 1 << 17
+"""So much is searched for half surrogates at once."""
 _TOKENS = re.compile(
     rb'(?:[^"NI-]{1,1000}+|"[^"\\]{0,1000}+(?:\\.[^"\\]{0,100}+){0,8}+"|-(?!Infinity)){1,200}+',
     re.DOTALL,
@@ -42,6 +44,8 @@ _NO_NUMBER = re.compile(rb"-?Infinity|NaN")
 _SURROGATE = re.compile(
     rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
 )
+_PAIR_BYTES = len(rb"\ud83d\ude00")
+"""The longest that is replaced together."""
 _REPLACEMENT = b"\\ufffd"
 """U+FFFD as JSON escapes it; as long as the escape that it replaces."""
 DECODE_ERRORS = (msgspec.MsgspecError, ValueError, RecursionError)
@@ -97,7 +101,7 @@ def _repair(body: bytes, slices: CpuSlices) -> bytes:
     if 0 < body.count(b"NaN") + body.count(b"Infinity") <= MOST_REPAIRS:
         body = _quote_numbers(body, slices)
     if 0 < body.count(b"\\") <= MOST_REPAIRS:
-        body = _SURROGATE.sub(_replace_half, body)
+        body = _replace_halves(body, slices)
     return body
 
 
@@ -134,6 +138,18 @@ def _string_end(body: bytes, start: int, slices: CpuSlices) -> int | None:
         escapes = _ESCAPES.match(body, escape)
         at = escapes.end() if escapes else quote + 1
         slices.pause()
+
+
+def _replace_halves(body: bytes, slices: CpuSlices) -> bytes:
+    parts, at = [], 0
+    while at < len(body):
+        end = at + REPAIRED_BYTES
+        while b"\\" in body[end - _PAIR_BYTES : end]:  # an escape may go on after it
+            end += _PAIR_BYTES
+        parts.append(_SURROGATE.sub(_replace_half, body[at:end]))
+        at = end
+        slices.pause()
+    return b"".join(parts)
 
 
 def _replace_half(match: re.Match[bytes]) -> bytes:

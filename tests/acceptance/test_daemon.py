@@ -1,4 +1,3 @@
-import os
 import signal
 import socket
 import time
@@ -10,6 +9,7 @@ import pytest
 from psycopg2 import sql
 
 from tests.acceptance.conftest import Installation
+from tests.freezing import frozen
 
 GAP = timedelta(hours=50)
 
@@ -221,17 +221,12 @@ def test_sigterm_is_obeyed_while_postgresql_hangs(installation: Installation) ->
             " AND application_name = 'fleetsyncd' AND pid <> pg_backend_pid()"
         )
     ]
-    for backend in backends:
-        os.kill(backend, signal.SIGSTOP)
-    try:
+    with frozen(backends):
         time.sleep(2)
         begun = time.monotonic()
         daemon.process.send_signal(signal.SIGTERM)
         assert daemon.end() == 0
         assert time.monotonic() - begun < 6
-    finally:
-        for backend in backends:
-            os.kill(backend, signal.SIGCONT)
 
 
 def test_silent_vehicles_do_not_keep_the_others_of_their_lane_from_being_pulled(

@@ -8,8 +8,6 @@ from fleetsyncd import green
 green.patch()
 
 import json  # noqa: E402  nothing may be imported before the patch
-import os  # noqa: E402
-import signal  # noqa: E402
 import socket  # noqa: E402
 import sys  # noqa: E402
 import time  # noqa: E402
@@ -24,6 +22,7 @@ from fleetsyncd.database import connections, pool  # noqa: E402
 from fleetsyncd.database.pool import Cursor, Database  # noqa: E402
 from fleetsyncd.errors import DatabaseError  # noqa: E402
 from fleetsyncd.settings import DatabaseSettings  # noqa: E402
+from tests import freezing  # noqa: E402
 
 TICK_SEC = 0.01
 SHORT_SEC = 0.3
@@ -162,13 +161,8 @@ def frozen(pids: list[int]) -> Iterator[None]:
     """Let these backends do nothing, nor the server that would start others."""
     stat = Path(f"/proc/{pids[0]}/stat").read_text(encoding="ascii", errors="replace")
     parent = int(stat.rpartition(")")[2].split()[1])
-    for process in (parent, *pids):
-        os.kill(process, signal.SIGSTOP)
-    try:
+    with freezing.frozen((parent, *pids)):
         yield
-    finally:
-        for process in (parent, *pids):
-            os.kill(process, signal.SIGCONT)
 
 
 def frozen_coordinator(stage: Stage) -> Scene:

@@ -3,7 +3,7 @@
 import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from uuid import UUID
@@ -42,6 +42,7 @@ from fleetsyncd.settings import DatabaseSettings
 from fleetsyncd.telemetry import Measurements
 from fleetsyncd.time_limits import Deadline
 from tests.clustered import distribute, migrated, owner_of
+from tests.freezing import frozen
 from tests.integration.rig import rig
 
 NOON = datetime(2026, 2, 10, 12, tzinfo=UTC)
@@ -203,18 +204,12 @@ def test_a_worker_that_froze_with_its_connections_open_is_named_when_time_is_ove
     hasty = Database(DatabaseSettings(cluster.parameters(name), pool_size=4), statement_sec=1)
     add(hasty, trucks[0], rows(NOON, 1))
     worker = worker_of(cluster, database, trucks[0])
-    frozen = backends(worker, name)
-    for pid in frozen:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGSTOP)
-    try:
-        with pytest.raises(DatabaseError, match=f"rows are on {worker.host}"):
-            add(hasty, trucks[0], rows(NOON, 2))
-    finally:
-        for pid in frozen:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
-        hasty.close()
+    with (
+        closing(hasty),
+        frozen(backends(worker, name)),
+        pytest.raises(DatabaseError, match=f"rows are on {worker.host}"),
+    ):
+        add(hasty, trucks[0], rows(NOON, 2))
     assert add(database, trucks[0], rows(NOON, 3)) >= 2
 
 

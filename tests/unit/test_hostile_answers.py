@@ -205,6 +205,11 @@ def test_a_long_string_behind_a_number_that_is_none_costs_little(
     assert_bounded(reader, call, 0, listed(call, entry, unit, MOST_BYTES[call], 1))
 
 
+def test_half_a_pair_in_each_of_many_rows_costs_little(reader: Reader) -> None:
+    entry = ENTRIES["/data"][2].replace("{fill}", "{fill}" + "\\ud800")
+    assert_bounded(reader, "/data", 0, listed("/data", entry, "1", MOST_BYTES["/data"], 49_990))
+
+
 calls = st.sampled_from(sorted(MOST_BYTES))
 
 
