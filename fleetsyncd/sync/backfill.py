@@ -143,7 +143,7 @@ class _BackfillAttempt:
         self.intake.check_rows(self.context.budget)
         if lost := lost_history(self.source, rest):
             self._note_lost(lost)
-        dropping = Dropping(self.source, rest, rest.start)
+        dropping = Dropping(self.source, rest)
         if lost:
             dropping.take_in(lost)
 

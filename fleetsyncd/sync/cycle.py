@@ -192,7 +192,7 @@ class _VehicleCycle:
 
     def watch_history(self, plan: CyclePlan) -> Answered:
         """Note what the vehicle has dropped; return what notes what it drops meanwhile."""
-        dropping = Dropping(self.source, plan.window, plan.window.start)
+        dropping = Dropping(self.source, plan.window)
         self.note_lost_history(dropping, lambda: lost_history(self.source, plan.window))
         return lambda window, page: self.note_lost_history(
             dropping, lambda: dropping.lost_of(window, page)

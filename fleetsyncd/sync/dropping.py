@@ -4,7 +4,7 @@ It drops its oldest rows, also an hour or a day of them at once. So of each answ
 beginning can lack rows, and what is quiet there is gone only if the vehicle has no older row.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from fleetsyncd.models import Window
@@ -22,10 +22,13 @@ class Dropping:
 
     source: VehicleSource
     interval: Window
-    judged_to: datetime
-    """What is lost before it is known."""
     begins: datetime | None = None
     """Where the vehicle's history began when it was asked last."""
+    _judged_to: datetime = field(init=False)
+    """What was lost before this moment was told already."""
+
+    def __post_init__(self) -> None:
+        self._judged_to = self.interval.start
 
     def lost_of(self, window: Window, page: DataPage) -> LostHistory | None:
         """Return what was dropped before this answer came; None if nothing was, or it is known.
@@ -35,7 +38,7 @@ class Dropping:
         """
         times = page.measurements.times
         first = times[0] if times else page.newest or window.end
-        quiet = Window(max(window.start, self.judged_to), first)
+        quiet = Window(max(window.start, self._judged_to), first)
         if quiet.start >= quiet.end:
             return None
         if self.begins is None or self.begins <= quiet.start:
@@ -47,8 +50,8 @@ class Dropping:
 
     def take_in(self, lost: LostHistory) -> None:
         """Take in what was told of a loss, by whatever look, so that it is told once."""
-        self.judged_to = lost.window.end if lost.window else self.interval.end
+        self._judged_to = lost.window.end if lost.window else self.interval.end
 
     def give_up(self) -> None:
         """Ask no more: the vehicle does not tell where its history begins."""
-        self.judged_to = self.interval.end
+        self._judged_to = self.interval.end

@@ -113,7 +113,7 @@ class _GapAttempt:
         self.is_news = False
         """A part of the gap is gone for good, or may be, or another machine may answer."""
         self.has_committed = False
-        self.dropping = Dropping(source, gap, gap.start)
+        self.dropping = Dropping(source, gap)
 
     @property
     def goes_on_at(self) -> datetime | None:

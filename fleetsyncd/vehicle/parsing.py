@@ -141,10 +141,11 @@ def _string_end(body: bytes, start: int, slices: CpuSlices) -> int | None:
 
 
 def _replace_halves(body: bytes, slices: CpuSlices) -> bytes:
+    """Replace each half of a surrogate pair; the body is cut where no escape is near."""
     parts, at = [], 0
     while at < len(body):
         end = at + REPAIRED_BYTES
-        while b"\\" in body[end - _PAIR_BYTES : end]:  # an escape may go on after it
+        while b"\\" in body[end - _PAIR_BYTES : end]:
             end += _PAIR_BYTES
         parts.append(_SURROGATE.sub(_replace_half, body[at:end]))
         at = end
