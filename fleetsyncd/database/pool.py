@@ -113,7 +113,7 @@ class Database:
                     raise self._located(to_database_error(error), cursor) from error
                 if reason is None:
                     raise to_database_error(error) from error
-                if attempt == statement_errors.attempts(error, reason):
+                if attempt >= statement_errors.attempts(error, reason):
                     raise statement_errors.final_error(error, reason) from error
                 if reason in statement_errors.ALL_AFFECTED:
                     self.close()  # other idle connections are probably no better

@@ -14,7 +14,7 @@ from uuid import UUID
 import psycopg2
 import pytest
 from psycopg2 import sql
-from psycopg2.extensions import make_dsn
+from psycopg2.extensions import connection, make_dsn
 
 from fleetsyncd.database import measurements, vehicles
 from fleetsyncd.database.partitions import Partitions
@@ -262,6 +262,54 @@ def test_writers_and_readers_go_on_through_the_switch(fleet: Fleet) -> None:
         finally:
             ends[0] = True
         assert writing.result(60) >= 5
+    fleet.assert_all_is_there()
+
+
+def begin_with_the_name(fleet: Fleet) -> tuple[connection, list[str]]:
+    """Begin a transaction that has looked up where rows are stored, as a writer does."""
+    writing = psycopg2.connect(make_dsn(**fleet.server.parameters(fleet.name, OWNER)))
+    with writing.cursor() as cursor:
+        cursor.execute("SET app.user_role = 'superuser'")
+        cursor.execute("SELECT fleetsync.storage_table(%s)", (str(fleet.truck),))
+        ((table,),) = cursor.fetchall()
+    return writing, table.split(".")
+
+
+def test_a_writer_that_has_looked_up_the_table_finds_it_after_the_way_back(fleet: Fleet) -> None:
+    hide(fleet.server, fleet.name)
+    writing, table = begin_with_the_name(fleet)
+    with closing(writing), ThreadPoolExecutor(1) as threads:
+        returning = threads.submit(bring_back, fleet.server, fleet.name)
+        is_table = "SELECT relkind = 'p' FROM pg_class WHERE oid = 'public.measurements'::regclass"
+        while as_owner(fleet.server, fleet.name, is_table) != [(True,)]:
+            assert not returning.done()
+        with pytest.raises(TimeoutError):
+            returning.result(0.5)
+        with writing.cursor() as cursor:
+            at = fleet.start + DAY
+            add = sql.SQL("INSERT INTO {} VALUES (%s, 1, %s, 4)").format(sql.Identifier(*table))
+            cursor.execute(add, (str(fleet.truck), at))
+        writing.commit()
+        assert returning.result(30) is State.HIDDEN
+    fleet.rows.add((1, at, 4.0))
+    fleet.assert_all_is_there()
+    gone = f"SELECT to_regclass('{'.'.join(table)}') IS NULL"
+    assert as_owner(fleet.server, fleet.name, gone) == [(True,)]
+
+
+def test_a_transaction_that_does_not_end_is_named_and_the_way_back_ended_later(
+    fleet: Fleet,
+) -> None:
+    hide(fleet.server, fleet.name)
+    writing, table = begin_with_the_name(fleet)
+    with closing(writing):
+        told = rf"measurements are a table again, waited in vain .*pid {writing.info.backend_pid}"
+        with pytest.raises(MigrationFailed, match=told):
+            bring_back(fleet.server, fleet.name, Patience(0.3, 0.02))
+    fleet.change()
+    assert bring_back(fleet.server, fleet.name) is State.TABLE
+    gone = f"SELECT to_regclass('{'.'.join(table)}') IS NULL"
+    assert as_owner(fleet.server, fleet.name, gone) == [(True,)]
     fleet.assert_all_is_there()
 
 

@@ -28,7 +28,12 @@ from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.schema import migrate
 from fleetsyncd.demo.embedded import APP, OWNER, Server
-from fleetsyncd.errors import DatabaseBusy, DatabaseError, DatabaseLost, SchemaOutdated
+from fleetsyncd.errors import (
+    DatabaseBusy,
+    DatabaseError,
+    DatabaseLost,
+    SchemaOutdated,
+)
 from fleetsyncd.reports import CycleReport, Outcome
 from fleetsyncd.settings import DatabaseSettings
 from fleetsyncd.telemetry import Measurements
@@ -208,6 +213,57 @@ def test_a_server_that_ends_every_connection_is_reported_lost(
     with pytest.raises(DatabaseLost, match="lost connection"):
         database.run(work)
     assert len(attempts) == statement_errors.ATTEMPTS
+
+
+UNDEFINED = (
+    "SELECT FROM fleetsync.of_nobody",
+    "SELECT of_nobody FROM fleetsync.vehicle_state",
+    "SELECT fleetsync.of_nobody()",
+    "SELECT of_nobody.of_nobody()",
+)
+
+
+@pytest.mark.parametrize("statement", UNDEFINED)
+def test_what_an_owner_dropped_under_a_transaction_is_looked_up_again(
+    database: Database, statement: str
+) -> None:
+    statements = [statement, "SELECT 'found'"]
+
+    def work(cursor: Cursor) -> object:
+        cursor.execute(statements.pop(0))
+        return cursor.fetchall()
+
+    assert database.run(work) == [("found",)]
+
+
+@pytest.mark.parametrize("statement", UNDEFINED)
+def test_an_old_schema_is_told_at_the_second_attempt(database: Database, statement: str) -> None:
+    attempts: list[int] = []
+
+    def work(cursor: Cursor) -> None:
+        attempts.append(pid(cursor))
+        cursor.execute(statement)
+
+    with pytest.raises(SchemaOutdated, match=r"does not fit \(.*of_nobody"):
+        database.run(work)
+    assert len(attempts) == 2
+
+
+def test_faults_of_several_kinds_in_a_row_end_with_the_last_one_told(
+    prepared: Server, database: Database
+) -> None:
+    """Each kind allows another number of attempts; none begins to count anew."""
+    attempts: list[int] = []
+
+    def work(cursor: Cursor) -> None:
+        attempts.append(pid(cursor))
+        if len(attempts) < 3:
+            terminate(prepared, attempts[-1])
+        cursor.execute(UNDEFINED[0])
+
+    with pytest.raises(SchemaOutdated):
+        database.run(work)
+    assert len(attempts) == 3
 
 
 def always_overdue(fired: list[float]) -> Deadline:

@@ -39,6 +39,14 @@ WHERE a.pid <> pg_backend_pid() AND a.datname = current_database()
         AND c.relnamespace IN ('public'::regnamespace, to_regnamespace('fleetsync')))
 ORDER BY a.xact_start LIMIT 3
 """
+# Each transaction holds the lock of its own number to its end; anybody may see that.
+_OPEN = f"""
+SELECT l.virtualxid, a.*
+FROM ({SESSIONS} WHERE a.datname = current_database() AND a.usename IS NOT NULL)
+    a(pid, program, role, seconds)
+JOIN pg_locks l ON l.pid = a.pid
+WHERE l.locktype = 'virtualxid' AND l.granted AND l.pid <> pg_backend_pid()
+"""  # noqa: S608  made of this project's own text
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +120,24 @@ class PatientSession:
         finally:
             ended.set()
             reporter.join()
+
+    def outlast_transactions(self, what: str) -> None:
+        """Wait until each transaction of this database has ended that is open now.
+
+        One of them may have looked up a name that is about to be dropped. Raises MigrationFailed if
+        the patience ends first.
+        """
+        known = {transaction for transaction, *_ in self.query(_OPEN)}
+        ends = time.monotonic() + self._patience.wait_sec
+        told = False
+        while left := [tuple(rest) for number, *rest in self.query(_OPEN) if number in known]:
+            if time.monotonic() >= ends:
+                text = f"{what} waited in vain for {age(self._patience.wait_sec)}: {named(left)}"
+                raise MigrationFailed(text, "end that session, then run this again")
+            if not told:
+                log.info("%s waits for transactions of before: %s", what, named(left))
+                told = True
+            time.sleep(ADVISORY_SEC)
 
     def query(self, statement: str, *arguments: object) -> list[tuple[Any, ...]]:
         """Return the rows of a query."""

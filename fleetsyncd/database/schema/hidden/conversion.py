@@ -91,7 +91,7 @@ CREATE VIEW {TABLE} AS SELECT {layout.COLUMNS} FROM {VIEW};
 {layout.store_in(VIEW)}
 {READ_PLAIN}
 """  # noqa: S608  made of this project's own text
-# For a writer that had its table's name before the switch, and waited for its lock.
+# It is there for a writer that had its table's name before the switch.
 _DROP_LATE_DOOR = f"DROP VIEW {TABLE}"
 _ABANDON_WAY_BACK = f"{mirror.end(TABLE)} DROP TABLE {layout.RETURNING};"
 
@@ -139,7 +139,7 @@ def convert(
             session.execute(WHAT, _ABANDON_WAY_BACK)
             return True
         if has_late_door:
-            session.execute(WHAT, _DROP_LATE_DOOR)
+            _close_late_door(session)
         _require_none(session, obstacles)
         if present is State.TABLE:
             more = look(session, hypertable)
@@ -175,8 +175,14 @@ def undo(
             _copy_and_switch(session, TABLE, layout.RETURNING, _SWITCH_BACK)
             has_late_door = True
         if has_late_door:
-            session.execute(WHAT, _DROP_LATE_DOOR)
+            _close_late_door(session)
         return present
+
+
+def _close_late_door(session: PatientSession) -> None:
+    """Drop what the way back left for those who came through the hidden table's name."""
+    session.outlast_transactions(f"the end of the view {TABLE}, measurements are a table again,")
+    session.execute(WHAT, _DROP_LATE_DOOR)
 
 
 def _copy_and_switch(session: PatientSession, source: str, target: str, switch: str) -> None:
