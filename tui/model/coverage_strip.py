@@ -11,7 +11,7 @@ SPAN = timedelta(days=7)
 CELLS = 56
 RECENT = timedelta(minutes=5)
 """What follows is to come with the next cycles, by the clock of this host."""
-LEGEND = "█ complete ▓ live ░ gap × gone ? missing"
+_LEGEND = "█ complete ▓ live ░ gap × gone ? missing"
 _UNKNOWN = (" ", "")
 _MARKS: Mapping[Coverage, tuple[str, str]] = {
     Coverage.GONE: ("×", "red"),
@@ -21,7 +21,9 @@ _MARKS: Mapping[Coverage, tuple[str, str]] = {
     Coverage.COMPLETE: ("█", "green"),
 }
 """The character of each kind, which tells the same as its colour; the gravest first."""
-_ORDER = tuple(_MARKS)
+_UNDATED = ("▒", "green")
+"""Complete from a time on that is not known: some of it may be before the vehicle's first pull."""
+_ORDER = (*list(_MARKS.values())[:-1], _UNDATED, _MARKS[Coverage.COMPLETE])
 
 
 def has_holes(coverage: Sequence[CoveredInterval], now: datetime) -> bool:
@@ -39,9 +41,20 @@ def coverage_strip(coverage: Sequence[CoveredInterval], now: datetime) -> Text:
     for cell in range(CELLS):
         start = now - SPAN + cell * step
         end = min(start + step, now - RECENT)
-        kinds = {part.kind for part in coverage if _touches(part, start, end)}
-        text.append(*next((_MARKS[kind] for kind in _ORDER if kind in kinds), _UNKNOWN))
+        marks = {_mark(part) for part in coverage if _touches(part, start, end)}
+        text.append(*next((mark for mark in _ORDER if mark in marks), _UNKNOWN))
     return text
+
+
+def legend(strip: Text) -> str:
+    """Return what the characters of a strip mean; the rarest only where it is there."""
+    undated = f" {_UNDATED[0]} complete, begin not known" if _UNDATED[0] in strip.plain else ""
+    return _LEGEND + undated
+
+
+def _mark(part: CoveredInterval) -> tuple[str, str]:
+    is_undated = part.kind is Coverage.COMPLETE and part.from_at is None
+    return _UNDATED if is_undated else _MARKS[part.kind]
 
 
 def _touches(part: CoveredInterval, start: datetime, end: datetime) -> bool:
