@@ -39,7 +39,8 @@ from fleetsyncd.sync.housekeeping import Chore
 from fleetsyncd.sync.job_slots import most_connections
 from fleetsyncd.sync.notice_sender import NoticeSender
 from fleetsyncd.sync.notifier import Notices
-from fleetsyncd.sync.supervisor import Plan, Supervisor
+from fleetsyncd.sync.plan import Plan
+from fleetsyncd.sync.supervisor import Supervisor
 from fleetsyncd.sync.traffic import TrafficCounts
 from fleetsyncd.sync.vehicle_log import VehicleLog
 from fleetsyncd.sync.window import LIVE_INTERVALS

@@ -30,6 +30,7 @@ channel_changes.py  what channels meant before
 compression.py   old chunks of a hypertable compressed
 partitions.py    months ahead of time and for gaps
 retention.py     removal of expired rows and months
+expired_months.py  months dropped, the oldest first
 retention_in_force.py  which settings may have deleted already
 retention_kinds.py  what is kept for how long
 retention_plan.py  what is to be removed, and whether it may be

@@ -15,11 +15,11 @@ from itertools import chain
 
 import psycopg2
 
-from fleetsyncd.database import blocking, minutes, minutes_before_drop, retention_plan
+from fleetsyncd.database import retention_plan
+from fleetsyncd.database.expired_months import ExpiredMonths, MonthNeeded
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.retention_kinds import MONTHLY, Kind, RetentionPolicy
 from fleetsyncd.database.retention_plan import ROW_SETS, Plan, RowSet
-from fleetsyncd.database.tidying import being_tidied
 from fleetsyncd.database.views.retention import Announcement, announcement_of
 from fleetsyncd.errors import DatabaseError, DatabaseUnavailable
 from fleetsyncd.times import utc_text
@@ -40,28 +40,14 @@ _DELETE = """
 DELETE FROM {table} WHERE ({key}) IN (
     SELECT {key} FROM {table} WHERE {expired} LIMIT %(batch)s)
 """
-_EXPIRED = {
-    Kind.MEASUREMENTS: "SELECT partition FROM fleetsync.expired_months(%s, %s)",
-    Kind.MINUTES: "SELECT partition FROM fleetsync.expired_minutes(%s, %s)",
-}
-_TABLES = {Kind.MEASUREMENTS: "public.measurements", Kind.MINUTES: "public.measurements_minute"}
-_END_IT = "let that transaction end, or end it: SELECT pg_terminate_backend(pid)"
 _NAMES = {kind: kind.rows_name for kind in Kind} | {
     kind: f"months of {kind.rows_name}" for kind in MONTHLY
 }
 _ORDER = (Kind.JOURNAL, Kind.QUARANTINE, Kind.ALARMS, *MONTHLY)
-_DROP = {
-    Kind.MEASUREMENTS: "SELECT fleetsync.drop_expired_month(%s, %s, %s)",
-    Kind.MINUTES: "SELECT fleetsync.drop_expired_minutes(%s, %s, %s)",
-}
 
 
 class _RowsLocked(DatabaseError):
     """Another transaction is deleting some of the rows, such as a removal of vehicles."""
-
-
-class _MonthNeeded(DatabaseError):
-    """A month that is to be dropped is being tidied, or minutes are to be computed from it."""
 
 
 class Retention:
@@ -212,67 +198,21 @@ class Retention:
         if kind is Kind.MEASUREMENTS and not self._database.run(retention_plan.is_monthly):
             self._warn("retention: measurements has no monthly partitions, nothing is dropped")
             return
-        while name := self._drop_next(kind, keep, today()):
+        minutes_keep = None if self._at_once else self._policy.minutes_keep_months
+        months = ExpiredMonths(
+            self._database, kind, keep, minutes_keep, self._take_lock, at_once=self._at_once
+        )
+        while name := self._drop_next(months, today()):
             self._tell(f"retention: dropped partition {name}")
             self._on_drop()
             yield 1
 
-    def _drop_next(self, kind: Kind, keep: int, today: datetime) -> str | None:
+    def _drop_next(self, months: ExpiredMonths, today: datetime) -> str | None:
         try:
-            if kind is Kind.MEASUREMENTS and (limit := self._minutes_limit(today)) is not None:
-                hand_over = partial(minutes_before_drop.hand_over, keep_months=keep, limit=limit)
-                self._database.run(partial(hand_over, today=today.date()))
-            return self._drop_unless_held(kind, keep, today)
-        except _MonthNeeded as error:
+            return months.drop_oldest(today)
+        except MonthNeeded as error:
             self._tell(f"retention: {error}: it is dropped in a later round")
             return None
-
-    def _drop_unless_held(self, kind: Kind, keep: int, today: datetime) -> str | None:
-        """Drop the oldest month; DatabaseError names whose transaction was in the way all the time.
-
-        It cannot be asked for while the statement waits: that has the connection.
-        """
-        held = partial(blocking.holders, table=_TABLES[kind])
-        before = self._database.run(held)
-        try:
-            return self._database.run(partial(self._drop, kind, keep, today))
-        except DatabaseError as error:
-            if not isinstance(error.__cause__, psycopg2.errors.LockNotAvailable):
-                raise
-            if holder := blocking.stayed(before, self._database.run(held)):
-                raise DatabaseError(f"{holder} reads or writes them", _END_IT) from error
-            raise
-
-    def _drop(self, kind: Kind, months: int, today: datetime, cursor: Cursor) -> str | None:
-        if not self._take_lock(cursor):
-            return None
-        # Its lock would be waited for in vain, and all who write to its table behind that.
-        cursor.execute(_EXPIRED[kind], (months, today.date()))
-        if tidied := {name for (name,) in cursor.fetchall()} & being_tidied(cursor):
-            raise _MonthNeeded(f"{min(tidied)} is being tidied")
-        if kind is Kind.MEASUREMENTS:
-            self._require_minutes(months, today, cursor)
-        values = (months, today.date(), self._at_once)
-        cursor.execute(_DROP[kind], values)
-        name = cursor.fetchall()[0][0]
-        return None if name is None else str(name)
-
-    def _minutes_limit(self, today: datetime) -> datetime | None:
-        """Return since when minutes are kept; None: no removal waits for them."""
-        keep = self._policy.minutes_keep_months
-        return None if self._at_once or keep is None else minutes.oldest_kept(today, keep)
-
-    def _require_minutes(self, months: int, today: datetime, cursor: Cursor) -> None:
-        """Raise _MonthNeeded if minutes are still to be computed from the month to be dropped."""
-        limit = self._minutes_limit(today)
-        if limit is None:
-            return
-        if found := minutes_before_drop.awaited(cursor, months, today.date(), limit):
-            name, vehicles = found
-            raise _MonthNeeded(
-                f"minutes of {vehicles} vehicle(s) are still to be computed from {name}"
-                " (`fleetsyncd retention --apply` drops it without them)"
-            )
 
     def _decide(
         self, kind: Kind, keep: int, today: datetime, cursor: Cursor

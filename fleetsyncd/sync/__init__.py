@@ -1,6 +1,8 @@
 """The daemon, from the main loop (supervisor) down to one vehicle's cycle.
 
 supervisor.py       the main loop: start cycles, serve requests, drain
+plan.py             its settings
+stopping.py         how it waits, and ends
 keepers.py          what runs beside the cycles: housekeeping, minutes, traffic, notices
 dispatcher.py       what is pulled now: shards, cycles, backfills
 lanes.py            greenlets in two lanes, prompt and slow

@@ -6,26 +6,21 @@ that is still busy is not started twice and delays no other.
 
 import logging
 import random
-import signal
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from os import _exit
 
 import gevent
 from gevent.event import Event
 
-from fleetsyncd import signals
-from fleetsyncd.database import (
-    loading,
-)
+from fleetsyncd.database import loading
 from fleetsyncd.database.retention import Retention
 from fleetsyncd.database.tidying import Tidying
 from fleetsyncd.errors import INTERNAL_ERROR, DatabaseError, DatabaseUnavailable, FleetsyncError
 from fleetsyncd.monitoring import events
 from fleetsyncd.reports import AttemptReport, CycleReport
+from fleetsyncd.sync import stopping
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.cycle_summary import CycleSummary
 from fleetsyncd.sync.dispatcher import KILL_SEC, Dispatcher
@@ -35,6 +30,7 @@ from fleetsyncd.sync.keepers import Keepers, Wanted
 from fleetsyncd.sync.notifier import Notices
 from fleetsyncd.sync.outage import Outage
 from fleetsyncd.sync.own_intervals import OwnIntervals
+from fleetsyncd.sync.plan import Plan
 from fleetsyncd.sync.requests import RequestReader
 from fleetsyncd.sync.setback import SetbackWatch
 from fleetsyncd.sync.silence import Silences
@@ -47,26 +43,6 @@ REQUESTS_SEC = 1.0
 """How often operators' requests are looked for."""
 FIRST_RETRY_SEC, LONGEST_RETRY_SEC = 1.0, 30.0
 """Pauses while the database is lost."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """The supervisor's settings, under their own names but for `kept_sessions`."""
-
-    sync_interval_sec: float
-    sync_concurrency: int
-    """At least two vehicles; fewer than configured if the limit of open files is low."""
-    kept_sessions: int
-    """The most sessions that are kept between cycles."""
-    catch_up_concurrency: int
-    shutdown_grace_sec: float
-    silent_interval_sec: float
-    audit_percent: float = 0.0
-    """Of what a vehicle sends, how much of its past may be asked for again; 0: nothing."""
-    minutes_keep_months: int | None = None
-    """None: no minutes are computed."""
-    daemon_name: str | None = None
-    """None: it is called by host and process."""
 
 
 class Supervisor:
@@ -142,24 +118,12 @@ class Supervisor:
 
     def _run_until_stopped(self, work: Callable[[], None]) -> None:
         """Run `work` until it ends or the daemon is stopped, whatever it waits for; then drain."""
-        errors: list[Exception] = []
-
-        def guarded() -> None:
-            try:
-                work()
-            except Exception as error:
-                errors.append(error)
-
         self._emit(events.DaemonStarted())
-        working = gevent.spawn(guarded)
-        working.rawlink(lambda _greenlet: self._stopping.set())
         self._dispatcher.failed.rawlink(lambda _event: self.stop())
-        self._stopping.wait()
-        working.join(timeout=KILL_SEC)
-        working.kill(timeout=KILL_SEC)
+        error = stopping.run_until(self._stopping, work, KILL_SEC)
         self.drain()
-        if errors:
-            raise errors[0]
+        if error is not None:
+            raise error
 
     def _run_single(self) -> None:
         self.start_cycle()
@@ -194,16 +158,7 @@ class Supervisor:
 
         Under nohup a closed terminal is ignored.
         """
-
-        def on_signal(number: signal.Signals) -> None:
-            if self._stopping.is_set():
-                _exit(128 + number)
-            log.info("%s: stopping, at most %g s", number.name, self._plan.shutdown_grace_sec)
-            self.stop()
-
-        for number in signals.ENDING:
-            if number != signal.SIGHUP or signals.is_heeded(number):
-                gevent.signal_handler(number, on_signal, number)
+        stopping.on_signals(self._stopping, self.stop, self._plan.shutdown_grace_sec)
 
     def start_cycle(self) -> CycleSummary:
         """Read the vehicles of this replica and start those that are due; raise DatabaseError."""
@@ -260,8 +215,13 @@ class Supervisor:
             self._do_periodic_work()
             rest = REQUESTS_SEC if until is None else min(REQUESTS_SEC, max(0.0, until - now))
             if self._dispatcher.busy or summarised:
-                self._wait(rest, until_idle=not summarised)
+                is_over = partial(self._has_ended, summarised)
+                stopping.wait(self._stopping, rest, is_over)
         return self._summary
+
+    def _has_ended(self, summarised: bool) -> bool:
+        """Tell whether the cycle's last vehicle is done, which is not `summarised` yet."""
+        return not summarised and not self._dispatcher.busy
 
     @property
     def _has_gaps(self) -> bool:
@@ -279,13 +239,6 @@ class Supervisor:
             gevent.with_timeout(KILL_SEC, self._heartbeat.remove, timeout_value=None)
         self._context.database.close()
         log.info("Sync service stopped")
-
-    def _wait(self, seconds: float, *, until_idle: bool) -> None:
-        """Sleep; wake up for a stop and, if `until_idle`, when the last vehicle is done."""
-        ends = time.monotonic() + seconds
-        while (rest := ends - time.monotonic()) > 0 and not self._stopping.wait(min(rest, 0.05)):
-            if until_idle and not self._dispatcher.busy:
-                return
 
     def _on_report(self, report: CycleReport) -> None:
         self._summary.add(report)

@@ -33,10 +33,11 @@ from fleetsyncd.reports import CycleReport
 from fleetsyncd.settings import DatabaseSettings
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.dispatcher import Dispatcher
+from fleetsyncd.sync.plan import Plan
 from fleetsyncd.sync.requests import RequestReader
 from fleetsyncd.sync.rests import Rests
 from fleetsyncd.sync.silence import Silences
-from fleetsyncd.sync.supervisor import Plan, Supervisor
+from fleetsyncd.sync.supervisor import Supervisor
 from fleetsyncd.traffic import Traffic
 from fleetsyncd.vehicle.answer import Answer
 

@@ -24,7 +24,8 @@ from fleetsyncd.models import Window
 from fleetsyncd.reports import Failure, Outcome, Unstored
 from fleetsyncd.states import State, VehicleOverview
 from fleetsyncd.sync.backfill import run_backfill
-from fleetsyncd.sync.supervisor import Plan, Supervisor
+from fleetsyncd.sync.plan import Plan
+from fleetsyncd.sync.supervisor import Supervisor
 from fleetsyncd.sync.unstored import UnstoredCycles
 from fleetsyncd.times import iso_ms
 from tests.full_disk import FULL, refuse_rows

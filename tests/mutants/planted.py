@@ -1424,7 +1424,7 @@ MUTANTS = (
     ),
     Mutant(
         "retention waits for a month that is tidied, and all writers behind it",
-        "fleetsyncd/database/retention.py",
+        "fleetsyncd/database/expired_months.py",
         " & being_tidied(cursor)",
         " & set[str]()",
         "tests/integration/test_tidying.py",
