@@ -168,7 +168,7 @@ def test_a_backfill_keeps_to_the_rate_too_and_ends_at_once_when_it_is_to(
         begun = time.monotonic()
         made.stop("paused")
         made.end(10, 1)
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - begun < 5
         assert sum(size for _, size in it.carried["slow"]) <= 1000 * 4 + 6000
         (report,) = it.reports
         assert "paused" in str(report.entry.error_msg)

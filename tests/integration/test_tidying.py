@@ -384,7 +384,7 @@ def test_retention_leaves_a_month_that_is_tidied_to_a_later_round_and_says_so(
         for _step in retention.steps(utc_now):
             pass
         assert not retention.failed
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 3, "as long as locks are waited for"
         return query(database, "SELECT to_regclass(%s)", month) == [(None,)]
 
     with held_up(server, database, Tidying(database, AT_ONCE)) as (running, _):
