@@ -51,9 +51,12 @@ class AuditResult:
     """Of a look: other ages of which the same is proved."""
 
 
-def audit_remark(counts: AuditCounts, *, stored: bool) -> str:
-    """Say what an audit has found; `stored`: what was missing is there now."""
-    what_of_it = "stored now" if stored else "not stored"
+def audit_remark(counts: AuditCounts, unstored: int) -> str:
+    """Say what an audit has found; of what was missing, so much is not stored now either."""
+    what_of_it = "stored now"
+    if unstored:
+        stored = counts.missing - unstored
+        what_of_it = f"{stored:,} of them stored now" if stored else "not stored"
     found = (
         f"{counts.missing:,} missing, {what_of_it}" if counts.missing else "",
         f"{counts.different:,} stored with another value, left as it is"

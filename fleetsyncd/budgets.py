@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from fleetsyncd.errors import BudgetSpent
 
 DAY_SEC = 86_400
+MOST_OF_BUDGET = 0.8
+"""Of the measurements that a vehicle may store in a day, what gaps and the daemon's own audits may
+use; the rest is left to what is live."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,9 @@ NEW_SHARE = 0.5
 """The share of the newest two looks in the paces that are kept."""
 NEAR_SEC = 86_400.0
 """A loss that is nearer is told; `alerts.yaml` has the same number."""
+LEAST_PACE = 1e-6
+"""A second in eleven days: what is slower stands still. A pace that is halved again and again would
+else become so small that what is divided by it is infinite."""
 LEAST_BETWEEN = timedelta(seconds=1)
 """Two looks within less tell no pace."""
 
@@ -56,14 +59,15 @@ def forecast_loss(look: HistoryLook | None, gap: Window, now: datetime) -> LossF
     """
     if look is None:
         return None
-    dropping = USUAL_PACE if look.history_pace is None else look.history_pace
+    dropping = USUAL_PACE if look.history_pace is None else _settled(look.history_pace)
     begins = look.begins + max(timedelta(0), now - look.at) * dropping
     if begins >= gap.start:
         return LossForecast(gap.start, 0.0)
-    if look.gap_pace is None or look.gap_pace >= dropping:
+    pulling = None if look.gap_pace is None else _settled(look.gap_pace)
+    if pulling is None or pulling >= dropping:
         return None
-    meets_in = (gap.start - begins).total_seconds() / (dropping - look.gap_pace)
-    pulled_before = meets_in * look.gap_pace
+    meets_in = (gap.start - begins).total_seconds() / (dropping - pulling)
+    pulled_before = meets_in * pulling
     if pulled_before >= gap.length.total_seconds():
         return None
     return LossForecast(gap.start + timedelta(seconds=pulled_before), meets_in)
@@ -71,4 +75,8 @@ def forecast_loss(look: HistoryLook | None, gap: Window, now: datetime) -> LossF
 
 def _smoothed(known: float | None, new: float) -> float:
     new = max(0.0, new)
-    return new if known is None else known + NEW_SHARE * (new - known)
+    return _settled(new if known is None else known + NEW_SHARE * (new - known))
+
+
+def _settled(pace: float) -> float:
+    return pace if pace >= LEAST_PACE else 0.0

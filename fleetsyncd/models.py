@@ -25,6 +25,12 @@ class Window:
         """How much time the window covers."""
         return self.end - self.start
 
+    def before(self, moment: datetime | None) -> "Window | None":
+        """Return the part of the window before a moment; None if there is none, or no moment."""
+        if moment is None or moment <= self.start:
+            return None
+        return Window(self.start, min(self.end, moment))
+
     def __str__(self) -> str:
         return f"[{iso_ms(self.start)}, {iso_ms(self.end)})"
 
@@ -102,6 +108,13 @@ class Vehicle:
     lateness: Lateness = field(default_factory=Lateness)
     terms: Terms = NO_TERMS
     """What operators set for it in place of the settings."""
+
+    @property
+    def asked_to(self) -> datetime | None:
+        """Up to where all was asked for: before the watermark if the clock was behind that then."""
+        if self.watermark is None or self.pulled_until is None:
+            return self.watermark
+        return min(self.watermark, self.pulled_until)
 
     @property
     def live_to(self) -> datetime | None:

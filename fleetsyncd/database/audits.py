@@ -11,7 +11,7 @@ from datetime import datetime
 from uuid import UUID
 
 from fleetsyncd.audit_results import AuditCounts
-from fleetsyncd.database import audit_findings, store, vehicle_state
+from fleetsyncd.database import audit_findings, losses, store, vehicle_state
 from fleetsyncd.database.cluster import value_of
 from fleetsyncd.database.measurements import CHANNELS
 from fleetsyncd.database.pool import Cursor
@@ -55,14 +55,16 @@ IS_FIT = f"""NOT {vehicle_state.IS_PAUSED} AND v.sync_status = 'ok'
     AND s.islands = '{{{{}}}}' AND s.asked_to IS NULL AND s.vehicle_id <> ALL (%s::uuid[])
     AND NOT EXISTS (
         SELECT FROM fleetsync.backfill b
-        WHERE b.vehicle_id = s.vehicle_id AND b.finished_at IS NULL)"""
+        WHERE b.vehicle_id = s.vehicle_id AND b.finished_at IS NULL AND b.reached_at < b.to_at)"""
 """Whether a vehicle may be audited. With a gap, what is missing may only not be pulled yet."""
 _OPEN = f"""
 SELECT a.vehicle_id::text, a.from_at, a.to_at, a.reached_at, a.asked_at, a.is_repair, a.report_only
 FROM fleetsync.audit a JOIN fleetsync.vehicle_state s ON s.vehicle_id = a.vehicle_id
 JOIN public.vehicles v ON v.id = a.vehicle_id
 WHERE a.finished_at IS NULL AND coalesce(a.not_before <= now(), true) AND {IS_FIT} {{shards}}
-ORDER BY a.is_repair, a.asked_at LIMIT %s
+ORDER BY bool_and(a.is_repair) OVER (PARTITION BY a.vehicle_id), a.last_error IS NOT NULL,
+    NOT a.is_repair, a.asked_at
+LIMIT %s
 """  # noqa: S608  made of this file's own text
 # As a backfill's progress advances. What a vehicle was not pulled up to is not judged.
 _IS_SAME = f"""EXISTS (
@@ -70,7 +72,8 @@ _IS_SAME = f"""EXISTS (
           AND last_sync_at >= %(reached)s)
     AND NOT EXISTS (
         SELECT FROM fleetsync.vehicle_state s
-        WHERE s.vehicle_id = audit.vehicle_id AND s.other_hint <> coalesce(%(hint)s, ''))"""  # noqa: S608  made of this project's own text
+        WHERE s.vehicle_id = audit.vehicle_id
+          AND (s.other_hint <> coalesce(%(hint)s, '') OR s.asked_to IS NOT NULL))"""  # noqa: S608  made of this project's own text
 _IS_REPEATED = "CASE reached_at WHEN %(reached)s THEN 0 ELSE 1 END"
 _ADVANCE = f"""
 UPDATE fleetsync.audit SET reached_at = %(reached)s,
@@ -92,20 +95,21 @@ SELECT FROM fleetsync.audit WHERE vehicle_id = %(id)s::uuid AND is_repair = %(is
     AND asked_at = %(asked_at)s AND reached_at = %(reached)s
 """
 # A repair proves what had become so old when it was made, unless the vehicle has a part no longer.
-_PROVE = """
+_PROVE = f"""
 UPDATE fleetsync.verified f SET verified_to = %(end)s
 FROM public.vehicles v
 WHERE f.vehicle_id = %(id)s::uuid AND v.id = f.vehicle_id
   AND f.verified_to >= %(start)s AND f.verified_to < %(end)s
   AND v.last_sync_at - f.age_sec * interval '1 second' >= %(end)s
-"""
+  AND NOT EXISTS ({losses.IS_MISSING})
+"""  # noqa: S608  made of this project's own text
 _FAIL = """
 UPDATE fleetsync.audit SET last_error = %(error)s
 WHERE vehicle_id = %(id)s::uuid AND is_repair = %(is_repair)s AND asked_at = %(asked_at)s
     AND finished_at IS NULL
 """
 _PROGRESS = """
-SELECT a.asked_at, a.reached_at, a.finished_at IS NOT NULL, s.other_hint, v.last_sync_at
+SELECT a.asked_at, a.reached_at, a.finished_at IS NOT NULL, s.other_hint, v.last_sync_at, s.asked_to
 FROM fleetsync.audit a LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = a.vehicle_id
 JOIN public.vehicles v ON v.id = a.vehicle_id
 WHERE a.vehicle_id = %s::uuid AND a.is_repair = %s
@@ -170,8 +174,10 @@ def open_audits(
     limit: int,
     shards: Collection[int] | None = None,
 ) -> dict[UUID, Audit]:
-    """Return at most `limit` open audits by vehicle, those of operators first.
+    """Return an open audit of each vehicle, of at most `limit` of them.
 
+    Vehicles with an operator's go first; of a vehicle its repair, which is short, unless the last
+    attempt at it has failed.
     Vehicles that fail, are paused, or have a gap or an open backfill are left out.
     """
     condition, arguments = in_shards("a.vehicle_id", shards)
@@ -224,7 +230,7 @@ def _moved_error(
     row = cursor.fetchone()
     if row is None:
         return AuditTaken("cancelled by an operator")
-    asked_at, reached, finished, other_hint, watermark = row
+    asked_at, reached, finished, other_hint, watermark, asked_to = row
     if asked_at != audit.asked_at:
         return AuditTaken("replaced by a newer request")
     if other_hint is not None and other_hint != update.hint:
@@ -234,6 +240,8 @@ def _moved_error(
         )
     if watermark is None or watermark < update.reached:
         return PullStopped("last_sync_at was set back meanwhile: what is not pulled is not judged")
+    if asked_to is not None:
+        return PullStopped("the vehicle's clock is behind: what is not pulled is not judged")
     if reached < audit.reached and not finished:
         return PullStopped("its progress was set back: the database was restored")
     return AuditTaken("another daemon goes on with it")

@@ -123,6 +123,8 @@ class GapUpdate:
     learned: LearnedWindows = field(default_factory=LearnedWindows)
     lost: tuple[Window, ...] = ()
     """Of the gap, what nobody can pull any more."""
+    overdue: tuple[Window, ...] = ()
+    """Of what is before the known watermark, what was found only now to be so."""
 
 
 def advance_gap(cursor: Cursor, update: GapUpdate) -> tuple[datetime, datetime | None]:
@@ -156,7 +158,9 @@ def advance_gap(cursor: Cursor, update: GapUpdate) -> tuple[datetime, datetime |
     reached, asked_to = row
     if vehicle.watermark is not None:
         losses.forget_after(cursor, vehicle, vehicle.watermark)
-    losses.record_passed(cursor, vehicle.id, vehicle.watermark, update.watermark, update.lost)
+    losses.record_passed(
+        cursor, vehicle.id, vehicle.asked_to, update.watermark, update.lost, update.overdue
+    )
     if vehicle.islands and update.watermark >= vehicle.islands[0].start:
         cursor.execute(_REACH_ISLAND, {**key, "gap_sec": 0.0, "gap_rows": 0})
         if (jumped := cursor.fetchone()) is not None:

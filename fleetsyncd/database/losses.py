@@ -48,6 +48,11 @@ SELECT vehicle_id, kind, lower(rest), upper(rest), found_at FROM cut, unnest(
     tstzmultirange(tstzrange(from_at, to_at)) - tstzmultirange(tstzrange(%(start)s, %(end)s))) rest
 """
 
+IS_MISSING = f"""
+SELECT FROM fleetsync.lost_interval WHERE vehicle_id = %(id)s::uuid AND kind = '{MISSING}'
+    AND from_at < %(end)s AND to_at > %(start)s
+"""
+
 
 def record_loss(cursor: Cursor, vehicle_id: UUID, lost: Window, kind: str = GONE) -> None:
     """Record that an interval is lost, together with those of its kind that it touches.
@@ -70,8 +75,14 @@ def record_passed(
     known: datetime | None,
     reached: datetime,
     lost: Iterable[Window],
+    overdue: Iterable[Window] = (),
 ) -> None:
-    """Record what is lost of the time that a watermark has passed over, from `known` on."""
+    """Record what is lost of the time that a watermark has passed over, from `known` on.
+
+    What is `overdue` was passed over before, and is known only now.
+    """
+    for each in overdue:
+        record_loss(cursor, vehicle_id, each)
     for each in lost:
         start = each.start if known is None else max(known, each.start)
         record_loss(cursor, vehicle_id, Window(start, min(reached, each.end)))
@@ -84,6 +95,13 @@ def recover(
     if stored.end > stored.start:
         ends = {"start": stored.start, "end": stored.end}
         cursor.execute(_RECOVER, {"id": str(vehicle_id), "kinds": list(kinds), **ends})
+
+
+def is_missing(cursor: Cursor, vehicle_id: UUID, within: Window) -> bool:
+    """Tell whether an audit has found rows of this time to be missing, and nobody stored them."""
+    values = {"id": str(vehicle_id), "start": within.start, "end": within.end}
+    cursor.execute(IS_MISSING, values)
+    return bool(cursor.fetchall())
 
 
 def forget_after(cursor: Cursor, vehicle: Vehicle, watermark: datetime) -> None:

@@ -14,7 +14,7 @@ import psycopg2
 from psycopg2 import errorcodes
 
 from fleetsyncd.actions import Action
-from fleetsyncd.database import action_log, vehicles
+from fleetsyncd.database import action_log, losses, vehicles
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.vehicle_state import IS_PAUSED
 from fleetsyncd.database.vehicle_terms import JOIN_TERMS, TERMS
@@ -53,17 +53,23 @@ DELETE FROM public.measurements WHERE vehicle_id = %(id)s::uuid
 _LOCK = """
 SELECT id::text FROM public.vehicles WHERE id = ANY (%s::uuid[]) ORDER BY id FOR UPDATE
 """
+_LOST = """
+coalesce((SELECT range_agg(tstzrange(l.from_at, l.to_at)) FROM fleetsync.lost_interval l
+          WHERE l.vehicle_id = v.id AND l.kind = '{}'), '{{}}')"""
+# Where its clock was behind, the watermark is not where it goes on.
 _RECORD = f"""
 INSERT INTO fleetsync.removed_vehicle (vehicle_id, name, vpn_ip, api_port, created_at,
     last_sync_at, newest_measurement_at, id_hint, had_own_key, paused, paused_until,
     pause_reason, paused_by, tags, interval_sec, timeout_sec, window_sec, gap_kbit, granted_to,
-    removed_at, purged_until)
-SELECT v.id, v.name, v.vpn_ip, v.api_port, v.created_at, v.last_sync_at, s.newest_measurement_at,
+    removed_at, purged_until, covered_from, gone, missing)
+SELECT v.id, v.name, v.vpn_ip, v.api_port, v.created_at, least(v.last_sync_at, s.asked_to),
+    s.newest_measurement_at,
     s.id_hint, coalesce(v.api_key, '') <> '', {IS_PAUSED},
     s.paused_until, s.pause_reason, s.paused_by,
     coalesce(s.tags, '{{}}'), {TERMS},
     ARRAY(SELECT DISTINCT user_id FROM public.vehicle_access WHERE vehicle_id = v.id), now(),
-    CASE WHEN %(purge)s THEN timestamptz '-infinity' END
+    CASE WHEN %(purge)s THEN timestamptz '-infinity' END, s.covered_from,
+    {_LOST.format(losses.GONE)}, {_LOST.format(losses.MISSING)}
 FROM public.vehicles v LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = v.id {JOIN_TERMS}
 WHERE v.id = %(id)s::uuid
 """  # noqa: S608  made of this project's own text

@@ -8,8 +8,10 @@ from datetime import datetime
 from uuid import UUID
 
 from fleetsyncd.database.audits import IS_FIT
+from fleetsyncd.database.lateness import MILLISECOND
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.shard_locks import in_shards
+from fleetsyncd.lateness import LONGEST_OVERLAP
 from fleetsyncd.models import Window
 from fleetsyncd.time_limits import accepted_interval
 from fleetsyncd.times import floor_ms, utc_now
@@ -43,13 +45,16 @@ ON CONFLICT (vehicle_id, is_repair) DO UPDATE SET
     asked_at = clock_timestamp(), finished_at = NULL, last_error = NULL
 RETURNING not_before
 """  # noqa: S608  made of this file's own text
+# What the next cycle asks for again is not missed yet.
+_SETTLED = f"""(v.last_sync_at
+    - coalesce(s.overlap_ms, {LONGEST_OVERLAP / MILLISECOND:.0f}) * interval '1 ms')"""
 _SUSPECTS = f"""
-SELECT s.vehicle_id::text, s.suspect_from, v.last_sync_at
+SELECT s.vehicle_id::text, s.suspect_from, {_SETTLED}
 FROM fleetsync.vehicle_state s JOIN public.vehicles v ON v.id = s.vehicle_id
-WHERE s.suspect_from IS NOT NULL AND {IS_FIT} {{shards}} AND NOT EXISTS (
+WHERE s.suspect_from < {_SETTLED} AND {IS_FIT} {{shards}} AND NOT EXISTS (
     SELECT FROM fleetsync.audit a
     WHERE a.vehicle_id = s.vehicle_id AND a.is_repair AND a.finished_at IS NOT NULL
-      AND a.missing = 0 AND a.to_at > v.last_sync_at - {_REST})
+      AND a.missing = 0 AND a.to_at > {_SETTLED} - {_REST})
 LIMIT %s FOR NO KEY UPDATE OF s SKIP LOCKED
 """  # noqa: S608  made of this file's own text
 _TRUST = """
@@ -62,7 +67,8 @@ def request_repair(cursor: Cursor, vehicle_id: UUID, window: Window) -> datetime
 
     It is joined to the vehicle's open repair.
     """
-    values = {"id": str(vehicle_id), "start": window.start, "end": window.end}
+    start, end = floor_ms(window.start), floor_ms(window.end)
+    values = {"id": str(vehicle_id), "start": start, "end": end}
     cursor.execute(_REQUEST_REPAIR, values)
     row = cursor.fetchone()
     return row[0] if row else None

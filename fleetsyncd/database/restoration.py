@@ -5,7 +5,7 @@ from uuid import UUID
 
 import psycopg2
 
-from fleetsyncd.database import removed_vehicles, vehicles
+from fleetsyncd.database import losses, removed_vehicles, vehicles
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.removed_vehicles import RemovedVehicle
 from fleetsyncd.database.vehicle_state import IS_PAUSED
@@ -24,14 +24,14 @@ FROM fleetsync.removed_vehicle WHERE vehicle_id = %(id)s::uuid
 _REMEMBER = f"""
 INSERT INTO fleetsync.vehicle_state
     (vehicle_id, paused, id_hint, newest_measurement_at, tags, paused_at, resumed_at, paused_until,
-    pause_reason, paused_by)
+    pause_reason, paused_by, covered_from)
 SELECT vehicle_id, {IS_PAUSED}, id_hint, newest_measurement_at, tags,
     CASE WHEN {IS_PAUSED} THEN now() END, CASE WHEN NOT {IS_PAUSED} THEN now() END,
-    paused_until, pause_reason, paused_by
+    paused_until, pause_reason, paused_by, covered_from
 FROM fleetsync.removed_vehicle s WHERE vehicle_id = %(id)s::uuid
 ON CONFLICT (vehicle_id) DO UPDATE SET paused = excluded.paused, id_hint = excluded.id_hint,
     newest_measurement_at = excluded.newest_measurement_at, tags = excluded.tags,
-    updated_at = now(),
+    updated_at = now(), covered_from = excluded.covered_from,
     paused_until = excluded.paused_until, pause_reason = excluded.pause_reason,
     paused_by = excluded.paused_by, paused_at = excluded.paused_at,
     resumed_at = excluded.resumed_at, status_since = NULL, dated_at = now()
@@ -40,6 +40,13 @@ _GIVE_TERMS = f"""
 INSERT INTO fleetsync.vehicle_terms (vehicle_id, interval_sec, timeout_sec, window_sec, gap_kbit)
 SELECT vehicle_id, {TERMS} FROM fleetsync.removed_vehicle t
 WHERE vehicle_id = %(id)s::uuid AND num_nonnulls({TERMS}) > 0
+"""  # noqa: S608  made of this project's own text
+_LOSE = f"""
+INSERT INTO fleetsync.lost_interval (vehicle_id, kind, from_at, to_at)
+SELECT vehicle_id, lost.kind, lower(span), upper(span) FROM fleetsync.removed_vehicle,
+    LATERAL (VALUES ('{losses.GONE}', gone), ('{losses.MISSING}', missing)) lost(kind, parts),
+    unnest(lost.parts) span
+WHERE vehicle_id = %(id)s::uuid
 """  # noqa: S608  made of this project's own text
 _STILL_GRANTED = "SELECT user_id::text FROM public.vehicle_access WHERE vehicle_id = %s::uuid"
 
@@ -92,3 +99,4 @@ def _register(cursor: Cursor, vehicle: RemovedVehicle, new: NewRegistration, add
         raise CommandError(f"a vehicle at {address} is registered already") from None
     cursor.execute(_REMEMBER, values)
     cursor.execute(_GIVE_TERMS, values)
+    cursor.execute(_LOSE, values)

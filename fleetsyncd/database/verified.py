@@ -17,8 +17,9 @@ Proved = Mapping[tuple[UUID, int], tuple[datetime, timedelta | None]]
 # last minute on. A watermark that was set back is pulled again.
 _BEGIN = """
 INSERT INTO fleetsync.verified AS f (vehicle_id, age_sec, verified_to, looked_to)
-SELECT v.id, age, v.last_sync_at, v.last_sync_at
-FROM public.vehicles v, unnest(%s::int[]) age
+SELECT v.id, age, pulled.up_to, pulled.up_to
+FROM public.vehicles v, unnest(%s::int[]) age,
+    date_trunc('milliseconds', v.last_sync_at) AS pulled(up_to)
 WHERE v.id = ANY (%s::uuid[]) AND isfinite(v.last_sync_at)
 ON CONFLICT (vehicle_id, age_sec) DO UPDATE
     SET verified_to = excluded.verified_to, looked_to = excluded.looked_to
@@ -30,7 +31,8 @@ FROM fleetsync.verified f JOIN fleetsync.vehicle_state s ON s.vehicle_id = f.veh
 WHERE f.vehicle_id = ANY (%s::uuid[]) AND NOT EXISTS (
     SELECT FROM fleetsync.audit a WHERE a.vehicle_id = f.vehicle_id AND a.finished_at IS NULL)
   AND NOT EXISTS (
-    SELECT FROM fleetsync.backfill b WHERE b.vehicle_id = f.vehicle_id AND b.finished_at IS NULL)
+    SELECT FROM fleetsync.backfill b WHERE b.vehicle_id = f.vehicle_id AND b.finished_at IS NULL
+      AND b.reached_at < b.to_at)
 """
 _VERIFIED_TO = """
 SELECT vehicle_id::text, age_sec, verified_to FROM fleetsync.verified

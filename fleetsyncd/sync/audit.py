@@ -15,7 +15,7 @@ from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.history import lost_history
 from fleetsyncd.sync.pull import VehicleSource
 from fleetsyncd.sync.recording import write_attempt_entry
-from fleetsyncd.times import utc_day, utc_span
+from fleetsyncd.times import floor_ms, utc_day, utc_span
 from fleetsyncd.vehicle.client import VehicleClient
 
 
@@ -56,6 +56,7 @@ class _AuditAttempt(ComparingAttempt):
         super().__init__(vehicle, audit.rest, source, context)
         self.audit = audit
         self.report_only = audit.report_only
+        self.is_asked_for = not audit.is_repair
         self.begins = audit.reached
         """Of what is before it nothing can be compared."""
 
@@ -74,7 +75,7 @@ class _AuditAttempt(ComparingAttempt):
             self.has_all = lost is None or lost.window is not None
             if lost is not None:
                 self.notes.append(str(lost))
-                self.begins = lost.window.end if lost.window else self.begins
+                self.begins = floor_ms(lost.window.end) if lost.window else self.begins
         self.interval = Window(self.begins, end)
         if self.begins > self.audit.reached:
             self._skip()

@@ -93,7 +93,7 @@ class AuditJobs:
         now, oldest = self._monotonic(), self._context.accepted_interval().start
         looks, waits = [], []
         for ended, ages in self._places(vehicle, proved).items():
-            at, overlap = max((proved[vehicle.id, age] for age in ages), key=itemgetter(0))
+            at, overlap = min((proved[vehicle.id, age] for age in ages), key=itemgetter(0))
             kept = overlap or self._context.pull_overlap
             length = max(self._plan.length(vehicle.id, age, now) for age in ages)
             window = look_window(watermark, at, oldest, ended, length, kept)

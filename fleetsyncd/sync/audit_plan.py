@@ -175,6 +175,8 @@ def look_window(
     apart: one has ended `age_sec` before the last one, as `pulls_apart` returns it, and the window
     ends at that place.
     """
+    if watermark <= verified_to:
+        return None  # also where there is nothing before it: years have a first one
     end = floor_ms(watermark - timedelta(seconds=age_sec) - overlap)
     start = floor_ms(max(end - length, verified_to, oldest))
     if end - start < min(length, timedelta(seconds=SHORTEST_SEC)):
@@ -186,5 +188,5 @@ def seconds_to_wait(
     watermark: datetime, verified_to: datetime, oldest: datetime, age_sec: float, overlap: timedelta
 ) -> float:
     """Return in how many seconds `look_window` returns a window, if it returns none now."""
-    end = watermark - timedelta(seconds=age_sec) - overlap
-    return (max(verified_to, oldest) - end).total_seconds() + SHORTEST_SEC
+    ahead = (max(verified_to, oldest) - watermark).total_seconds()
+    return ahead + age_sec + overlap.total_seconds() + SHORTEST_SEC

@@ -148,7 +148,7 @@ class _BackfillAttempt:
             dropping.take_in(lost)
 
         def answered(window: Window, page: DataPage) -> None:
-            if dropped := dropping.lost_of(window, page):
+            for dropped in dropping.lost_of(window, page):
                 dropping.take_in(dropped)
                 self._note_lost(dropped)
 

@@ -156,7 +156,7 @@ class CatchUpRunner:
             self._start(Job(vehicle, backfill))
 
     def _start_audits(self, free: Free) -> None:
-        """Start audits and looks in slots that are left over."""
+        """Start audits and looks in slots that are left over; no look while a gap waits for one."""
         database = self._context.database
         if not free.slots or database.is_crowded:
             return
@@ -164,7 +164,7 @@ class CatchUpRunner:
         for vehicle, audit in jobs:
             log.debug("[%s] audit begins", vehicle.name)
             self._start(Job(vehicle, audit))
-        if self._jobs.gaps_in_slots or self._turns.was_crowded:
+        if self._turns.was_crowded:
             return
         taken = {*free.excluded, *self.running}
         free = Free(self._slots.free, free.shards, taken)

@@ -15,6 +15,7 @@ from fleetsyncd.database import (
     adopted_nulls,
     alarms,
     channel_changes,
+    losses,
     measurements,
     store,
     vehicle_memory,
@@ -24,12 +25,13 @@ from fleetsyncd.database.channel_changes import ChannelChange
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import BudgetSpent
 from fleetsyncd.lateness import Added
-from fleetsyncd.models import Vehicle
+from fleetsyncd.models import Vehicle, Window
 from fleetsyncd.remarks import bad_rows_remark
 from fleetsyncd.sync.alarm_notices import Told, grave_changes, note_told, tell_alarms
 from fleetsyncd.sync.context import SyncContext
 from fleetsyncd.sync.placing import LeftOut, place
 from fleetsyncd.sync.pull import AlarmsAnswer
+from fleetsyncd.sync.window import MILLISECOND
 from fleetsyncd.telemetry import Alarm, BadRow, Channel, DataPage, Measurements
 
 
@@ -82,10 +84,15 @@ def commit_page(
     # transaction adds nothing.
     tries: list[Added] = []
 
-    def save(rows: Measurements, left_out: Sequence[BadRow], cursor: Cursor) -> bool:
-        quarantined = store.quarantine_rows(cursor, vehicle_id, [*page.bad, *left_out])
+    def save(rows: Measurements, left_out: LeftOut | None, cursor: Cursor) -> bool:
+        unplaced = [] if left_out is None else [left_out.bad_row]
+        quarantined = store.quarantine_rows(cursor, vehicle_id, [*page.bad, *unplaced])
         new = measurements.add_pulled(cursor, vehicle_id, rows, newest, head)
         record_progress(cursor, _most([*tries, new]), rows)
+        if left_out is not None:
+            times = page.measurements.times
+            whole = Window(times[0], times[-1] + MILLISECOND)
+            losses.record_loss(cursor, vehicle_id, left_out.within(whole), losses.MISSING)
         tries.append(new)
         return quarantined
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from fleetsyncd.audit_results import AuditCounts, AuditResult, audit_remark
-from fleetsyncd.budgets import Intake
+from fleetsyncd.budgets import MOST_OF_BUDGET, Intake
 from fleetsyncd.database import comparison, losses, store, vehicle_memory
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import AuditTaken, BadAnswer, PullOverrun
@@ -40,6 +40,8 @@ class ComparingAttempt(ABC):
     """The steps of one attempt and their results so far."""
 
     report_only = False
+    is_asked_for = False
+    """Whether an operator wants it, not the daemon itself."""
 
     def __init__(
         self,
@@ -59,6 +61,8 @@ class ComparingAttempt(ABC):
         self.started_at = self.step_started_at = context.now()
         self.totals = Totals()
         self.counts = AuditCounts()
+        self.unstored = 0
+        """Of the rows that were missing, how many still are."""
         self.intake = replace(vehicle.intake)
         self.hint = vehicle.other_hint
         self.notes: list[str] = []
@@ -102,31 +106,35 @@ class ComparingAttempt(ABC):
             self.taken = str(taken)
 
     def _compare_all(self) -> None:
-        self.intake.check_rows(self.context.budget)
+        self._check_rows()
         try:
             with closing(self.source.measurements(self.interval)) as pages:
                 for window, page in pages:
                     self._commit(window, _within(page, window))
                     if window.end < self.interval.end:
-                        self.intake.check_rows(self.context.budget)
+                        self._check_rows()
         except PullOverrun as overrun:
             if not self.has_committed:
                 raise BadAnswer("/data", str(overrun)) from None
 
+    def _check_rows(self) -> None:
+        """Raise BudgetSpent if no more may be stored today; an operator may use all of it."""
+        self.intake.check_rows(self.context.budget, 1.0 if self.is_asked_for else MOST_OF_BUDGET)
+
     def _commit(self, window: Window, page: DataPage) -> None:
         """Compare one window, and commit what was missing together with the progress."""
         vehicle_id, covered = self.vehicle.id, self.seconds_covered(window)
-        counts = AuditCounts()
+        counts, unstored = AuditCounts(), 0
 
         def record(cursor: Cursor, added: Added, _stored: Measurements) -> None:
-            nonlocal counts
+            nonlocal counts, unstored
             found = comparison.compare(cursor, vehicle_id, window, page.measurements)
             # A row that cannot be read may be one that is stored.
             bad = len(page) - len(page.measurements)
             missing, gone = found.missing + added.rows, max(0, found.gone - bad)
-            counts = replace(found, missing=missing, gone=gone)
+            counts, unstored = replace(found, missing=missing, gone=gone), found.missing
+            self._record_coverage(cursor, window, page, unstored)
             self.record(cursor, Compared(window, counts))
-            self._record_coverage(cursor, window, found.missing)
             intake = Intake(rows=len(page), seconds=covered)
             vehicle_memory.count_intake(cursor, vehicle_id, intake)
 
@@ -139,19 +147,26 @@ class ComparingAttempt(ABC):
         else:
             commit_page(self.context, vehicle_id, page, None, record, self.totals)
         self.counts += counts
+        self.unstored += unstored
         self.intake.rows += len(page)
         self.intake.seconds += covered
         self.has_committed = True
         self.take_in(Compared(window, counts))
         self.step_started_at = self.context.now()
 
-    def _record_coverage(self, cursor: Cursor, window: Window, unstored: int) -> None:
-        """Record whether all of a window is stored now, or so many rows of it are not."""
+    def _record_coverage(
+        self, cursor: Cursor, window: Window, page: DataPage, unstored: int
+    ) -> None:
+        """Record whether all of a window is stored now, or so many rows of it are not.
+
+        Rows that were missing are not found by an answer without any: the vehicle has dropped them.
+        """
         if unstored:
             losses.record_loss(cursor, self.vehicle.id, window, losses.MISSING)
-        else:
-            kinds = (losses.GONE, losses.MISSING) if self.has_all else (losses.MISSING,)
-            losses.recover(cursor, self.vehicle.id, window, kinds)
+            return
+        kinds = [losses.GONE] if self.has_all else []
+        kinds += [losses.MISSING] if len(page.measurements) else []
+        losses.recover(cursor, self.vehicle.id, window, kinds)
 
     @abstractmethod
     def take_in(self, compared: Compared) -> None:
@@ -166,7 +181,7 @@ class ComparingAttempt(ABC):
             self.totals.rows_written,
             f"{AUDIT_PREFIX}{self.title()}",
             self.taken or result.reason,
-            audit_remark(self.counts, stored=not self.report_only),
+            audit_remark(self.counts, self.unstored),
             *self.notes,
             self.source.broken_remark,
             self.totals.bad_remark,

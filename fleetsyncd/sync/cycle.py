@@ -5,7 +5,7 @@ together, window by window, so a cycle may end at any line: the next one goes on
 commit.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
@@ -192,24 +192,29 @@ class _VehicleCycle:
 
     def watch_history(self, plan: CyclePlan) -> Answered:
         """Note what the vehicle has dropped; return what notes what it drops meanwhile."""
-        dropping = Dropping(self.source, plan.window)
-        self.note_lost_history(dropping, lambda: lost_history(self.source, plan.window))
+        unpulled = self.committed.unpulled(plan.window)
+        dropping = Dropping(self.source, unpulled)
+        self.note_lost_history(dropping, lambda: [lost_history(self.source, unpulled)])
         return lambda window, page: self.note_lost_history(
             dropping, lambda: dropping.lost_of(window, page)
         )
 
-    def note_lost_history(self, dropping: Dropping, look: Callable[[], LostHistory | None]) -> None:
+    def note_lost_history(
+        self, dropping: Dropping, look: Callable[[], Sequence[LostHistory | None]]
+    ) -> None:
         """Note what a look tells; one that fails must not keep the rest from being pulled.
 
         It is pulled only once, so that is told if it is not known.
         """
         try:
-            if lost := look():
-                dropping.take_in(lost)
-                self.notes.append(str(lost))
-                self.committed.passed_over += [lost.window] if lost.window else []
+            for lost in look():
+                if lost is not None:
+                    dropping.take_in(lost)
+                    self.notes.append(str(lost))
+                    if lost.window is not None:
+                        self.committed.pass_over(lost.window)
         except VehicleError as error:
-            dropping.give_up()
+            dropping.note_failed()
             self._note_failure(NOT_KNOWN, error)
 
     def pull_alarms(self, plan: CyclePlan) -> None:

@@ -48,6 +48,26 @@ class CommittedWindows:
         self.newest = vehicle.newest_measurement_at
         self.passed_over: list[Window] = []
         """Of what is pulled, what nobody can pull any more."""
+        self._overdue: list[Window] = []
+        """Of what is committed, what was found since to be gone."""
+
+    def unpulled(self, whole: Window) -> Window:
+        """Return what of `whole` is not asked for once more, but for the first time."""
+        start = max(whole.start, self._asked_to or whole.start)
+        return Window(min(start, whole.end), whole.end)
+
+    @property
+    def _asked_to(self) -> datetime | None:
+        """Up to where all is committed: behind the watermark if the clock was behind that."""
+        if self.watermark is None or self.asked_to is None:
+            return self.watermark
+        return min(self.watermark, self.asked_to)
+
+    def pass_over(self, lost: Window) -> None:
+        """Take in what nobody can pull any more, which is recorded with the next commits."""
+        self.passed_over.append(lost)
+        committed = lost.before(self._asked_to)
+        self._overdue += [committed] if committed else []
 
     def add(self, plan: CyclePlan, page: DataPage, window: Window) -> None:
         """Commit one window's rows together with what is complete then, or nothing of either.
@@ -86,7 +106,7 @@ class CommittedWindows:
             late_after=self.context.own_late_after(self.vehicle),
         )
 
-        asked_to = self.asked_to
+        asked_to, asked_from = self.asked_to, self._asked_to
 
         def advance(
             cursor: Cursor, added: Added, newest: datetime | None, lateness: LatenessUpdate
@@ -100,9 +120,12 @@ class CommittedWindows:
             )
             asked_to = store.advance_watermark(cursor, now)
             losses.forget_after(cursor, self.vehicle, now.known or window.start)
-            losses.record_passed(cursor, now.vehicle_id, now.known, end, self.passed_over)
+            losses.record_passed(
+                cursor, now.vehicle_id, asked_from, end, self.passed_over, self._overdue
+            )
 
         self._commit_page(plan, page, window, advance)
+        self._overdue.clear()
         self.asked_to = asked_to
         self._count(page, covered)
         self.watermark = end if self.watermark is None else max(self.watermark, end)

@@ -1,5 +1,6 @@
 """Decide what is pulled now: this replica's share of the fleet, its cycles and its backfills."""
 
+import logging
 import time
 from collections.abc import Callable, Collection, Iterable
 from uuid import UUID
@@ -7,7 +8,7 @@ from uuid import UUID
 from gevent.event import Event
 
 from fleetsyncd.database.shard_locks import ShardLocks
-from fleetsyncd.errors import DatabaseError
+from fleetsyncd.errors import INTERNAL_ERROR, DatabaseError
 from fleetsyncd.models import Vehicle
 from fleetsyncd.reports import AttemptReport, CycleReport, Outcome, Progress
 from fleetsyncd.sync.audit_plan import AuditPlan
@@ -21,6 +22,10 @@ from fleetsyncd.sync.shards import ShardAssignment
 from fleetsyncd.sync.silence import Silences
 from fleetsyncd.sync.spacing import Spacing
 
+log = logging.getLogger("sync")
+
+FAULT_REST_SEC = 60.0
+"""After an internal error in choosing what is caught up, when it is tried again."""
 KILL_SEC = 1.0
 """How long a killed greenlet may take to close its connection."""
 
@@ -84,6 +89,7 @@ class Dispatcher:
             audit_plan=AuditPlan(audit_percent, context.received, sync_interval_sec),
             has_priority=lambda vehicle_id: vehicle_id in self._lanes.running,
         )
+        self._catch_ups_rest_until = 0.0
         self._assignment = ShardAssignment(ShardLocks(context.database))
         self._lost_before: set[UUID] = set()
         """Vehicles that ran when the last call found them to be another replica's."""
@@ -234,8 +240,17 @@ class Dispatcher:
         Backfills of vehicles that are silent for long once, as operators ask for it, and then in
         those cycles in which they are asked.
         """
+        if time.monotonic() < self._catch_ups_rest_until:
+            return
         silent = self._silences.resting
-        self._catch_ups.start_due(self._assignment.shards, self._rests.current(), silent)
+        try:
+            self._catch_ups.start_due(self._assignment.shards, self._rests.current(), silent)
+        except DatabaseError:
+            raise
+        except Exception:
+            # What one vehicle's gap has caused must not keep the fleet from being pulled.
+            self._catch_ups_rest_until = time.monotonic() + FAULT_REST_SEC
+            log.exception("%s: no gap, backfill or audit begins for a minute", INTERNAL_ERROR)
 
     def stop(self, reason: str, only: Collection[UUID] | None = None) -> None:
         """Let all pulls, or those of some vehicles, end between two windows."""

@@ -14,6 +14,8 @@ from fleetsyncd.telemetry import DataPage
 
 LEAST_QUIET = timedelta(seconds=10)
 """An answer that begins so late may lack rows."""
+MOST_FAILED = 3
+"""So often a vehicle is asked in vain where its history begins; then the pull goes on without."""
 
 
 @dataclass(slots=True)
@@ -26,32 +28,45 @@ class Dropping:
     """Where the vehicle's history began when it was asked last."""
     _judged_to: datetime = field(init=False)
     """What was lost before this moment was told already."""
+    _unjudged: list[Window] = field(init=False, default_factory=list)
+    """What was quiet when the vehicle did not tell where its history begins."""
+    _failed: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         self._judged_to = self.interval.start
 
-    def lost_of(self, window: Window, page: DataPage) -> LostHistory | None:
-        """Return what was dropped before this answer came; None if nothing was, or it is known.
+    def lost_of(self, window: Window, page: DataPage) -> list[LostHistory]:
+        """Return what was dropped before this answer came, and was not told yet.
 
         An empty answer tells of all up to where the history begins now. The vehicle is asked only
-        if the answer begins late; the session must be free for that. Raises VehicleError.
+        if the answer begins late; the session must be free for that. Raises VehicleError: then the
+        next answer is judged together with this one.
         """
         times = page.measurements.times
         first = times[0] if times else page.newest or window.end
         quiet = Window(max(window.start, self._judged_to), first)
-        if quiet.start >= quiet.end:
-            return None
-        if self.begins is None or self.begins <= quiet.start:
-            if quiet.length < LEAST_QUIET:
-                return None
+        parts = list(self._unjudged)
+        is_known = self.begins is not None and self.begins > quiet.start
+        if quiet.start < quiet.end and (is_known or quiet.length >= LEAST_QUIET):
+            parts.append(quiet if len(page) else Window(quiet.start, self.interval.end))
+        elif not parts:
+            return []
+        if self._unjudged or not is_known:
+            if parts[len(self._unjudged) :]:
+                self._unjudged.append(quiet)
             self.begins = oldest_row(self.source, self.interval)
-        whole = quiet if len(page) else Window(quiet.start, self.interval.end)
-        return lost_before(self.begins, whole)
+            self._unjudged.clear()
+        found = [lost_before(self.begins, part) for part in parts]
+        return [lost for lost in found if lost is not None]
 
     def take_in(self, lost: LostHistory) -> None:
         """Take in what was told of a loss, by whatever look, so that it is told once."""
-        self._judged_to = lost.window.end if lost.window else self.interval.end
+        told_to = lost.window.end if lost.window else self.interval.end
+        self._judged_to = max(self._judged_to, told_to)
 
-    def give_up(self) -> None:
-        """Ask no more: the vehicle does not tell where its history begins."""
-        self._judged_to = self.interval.end
+    def note_failed(self) -> None:
+        """Take in that the vehicle did not tell where its history begins."""
+        self._failed += 1
+        if self._failed >= MOST_FAILED:
+            self._judged_to = self.interval.end
+            self._unjudged.clear()

@@ -4,11 +4,12 @@ Rows and watermark are committed together, window by window, the oldest first: t
 vehicle drops first. So an attempt may end at any line; the next one goes on from the last commit.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from fleetsyncd.budgets import MOST_OF_BUDGET
 from fleetsyncd.database import gaps, measurements
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.errors import BadAnswer, PullOverrun, VehicleError
@@ -25,13 +26,10 @@ from fleetsyncd.sync.history import NOT_KNOWN, LostHistory
 from fleetsyncd.sync.outcome import StepResult, run_step
 from fleetsyncd.sync.pull import VehicleSource
 from fleetsyncd.sync.recording import attempt_entry, write_attempt_entry
-from fleetsyncd.sync.window import asked_without_gap, gap_before, skipped_before
+from fleetsyncd.sync.window import gap_before, skipped_before
 from fleetsyncd.telemetry import DataPage, Measurements
 from fleetsyncd.times import utc_day, utc_span, utc_text
 from fleetsyncd.vehicle.client import VehicleClient
-
-MOST_OF_BUDGET = 0.8
-"""Of the measurements that a vehicle may store in a day; the rest is left to what is live."""
 
 
 def catch_up(
@@ -110,17 +108,23 @@ class _GapAttempt:
         self.notes: list[str] = []
         self.passed_over: list[Window] = []
         """Of the gap, what nobody can pull any more."""
+        self.overdue: list[Window] = []
+        """Of what is committed, what was found since to be gone."""
         self.is_news = False
         """A part of the gap is gone for good, or may be, or another machine may answer."""
         self.has_committed = False
-        self.dropping = Dropping(source, gap)
+        self.unpulled = Window(max(gap.start, vehicle.asked_to or gap.start), gap.end)
+        """Of the gap, without what is asked for again."""
+        self.unknown: str | None = None
+        """Why it is not known what is gone for good."""
+        self.dropping = Dropping(source, self.unpulled)
 
     @property
     def goes_on_at(self) -> datetime | None:
         """Where the next attempt goes on; None if it begins, or another gap does."""
-        if not self.has_committed or self.vehicle.watermark is None:
+        reached = self.vehicle.asked_to
+        if not self.has_committed or reached is None:
             return None
-        reached = asked_without_gap(self.vehicle, self.vehicle.watermark)
         return reached if reached < self.gap.end else None
 
     def run(self) -> None:
@@ -152,29 +156,35 @@ class _GapAttempt:
             self.notes.append(f"not pulled: {span}, before {oldest} nothing is kept")
             self.passed_over.append(skipped)
             self.is_news = True
-        self._note_lost(self._look_at_history)
+        self._note_lost(lambda: [self._look_at_history()])
 
     def _note_dropped(self, window: Window, page: DataPage) -> None:
         """Note what the vehicle has dropped since it was asked where its history begins."""
         self._note_lost(lambda: self._dropped(window, page))
 
-    def _note_lost(self, look: Callable[[], LostHistory | None]) -> None:
+    def _note_lost(self, look: Callable[[], Sequence[LostHistory | None]]) -> None:
         """Note what a look at the history tells; younger gaps are not worth one."""
         if self.context.now() - self.gap.start <= history.LOOK_ABOVE:
             return
+        asked = self.dropping.begins
         try:
-            lost = look()
+            found = look()
         except VehicleError as error:
-            self.dropping.give_up()
-            self.notes.append(f"{NOT_KNOWN} ({error})")
+            self.dropping.note_failed()
+            self.unknown = f"{NOT_KNOWN} ({error})"
             self.is_news = True
             return
-        if lost is not None:
-            self.dropping.take_in(lost)
-            self.notes.append(str(lost))
-            self.is_news = True
-            if lost.window is not None:
-                self.passed_over.append(lost.window)
+        if self.dropping.begins != asked:
+            self.unknown = None
+        for lost in found:
+            if lost is not None:
+                self.dropping.take_in(lost)
+                self.notes.append(str(lost))
+                self.is_news = True
+                if lost.window is not None:
+                    self.passed_over.append(lost.window)
+                    committed = lost.window.before(self.vehicle.asked_to)
+                    self.overdue += [committed] if committed else []
 
     def _newest_known(self) -> datetime | None:
         """Return the time of the newest row that was stored before the vehicle was away."""
@@ -195,13 +205,13 @@ class _GapAttempt:
         else:
             begins = history.oldest_row(self.source, self.gap)
             self._save_look(begins)
-        return history.lost_before(begins, self.gap)
+        return history.lost_before(begins, self.unpulled)
 
-    def _dropped(self, window: Window, page: DataPage) -> LostHistory | None:
+    def _dropped(self, window: Window, page: DataPage) -> list[LostHistory]:
         """Return what an answer lacks that the vehicle has dropped; keep what a look has told."""
         known = self.dropping.begins
         lost = self.dropping.lost_of(window, page)
-        if lost is not None and self.dropping.begins != known:
+        if lost and self.dropping.begins != known:
             self._save_look(self.dropping.begins)
         return lost
 
@@ -238,6 +248,7 @@ class _GapAttempt:
             covered=covered,
             learned=self.source.learned,
             lost=tuple(self.passed_over),
+            overdue=tuple(self.overdue),
         )
         watermark, asked_to = self.vehicle.watermark, self.vehicle.pulled_until
         ended = self.step_started_at
@@ -252,6 +263,7 @@ class _GapAttempt:
 
         commit_page(self.context, self.vehicle.id, page, self.newest, advance, self.totals)
         self.vehicle = replace(self.vehicle, watermark=watermark, pulled_until=asked_to)
+        self.overdue.clear()
         self.intake.rows += len(page)
         self.intake.seconds += covered.total_seconds()
         self.newest = window.end
@@ -269,6 +281,7 @@ class _GapAttempt:
             f"{GAP_PREFIX}{utc_span(self.gap.start, self.gap.end)}",
             result.reason or self._how_far(),
             *self.notes,
+            self.unknown,
             self.source.broken_remark,
             self.totals.bad_remark,
         )

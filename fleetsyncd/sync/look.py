@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import cache, partial
 
-from fleetsyncd.audit_results import AuditCounts, AuditResult
-from fleetsyncd.database import repairs, vehicle_memory, verified
+from fleetsyncd.audit_results import AuditResult
+from fleetsyncd.database import losses, repairs, vehicle_memory, verified
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.jobs import Look, Visit
 from fleetsyncd.models import Vehicle, Window
@@ -79,6 +79,7 @@ class _LookAttempt(ComparingAttempt):
         self.verified_to = look.verified_to
         self.is_proved = True
         """Whether nothing was missing, and the vehicle has what is stored."""
+        self._is_window_proved = False
         self.waits_until: str | None = None
 
     def prepare(self) -> None:
@@ -92,14 +93,14 @@ class _LookAttempt(ComparingAttempt):
     def record(self, cursor: Cursor, compared: Compared) -> None:
         """Record what is proved; if rows are missing, learn from it and have all asked again."""
         window, counts = compared.window, compared.counts
-        is_proved = self.is_proved and _proves(counts)
+        self._is_window_proved = self.is_proved and self._proves(cursor, compared)
         verified.record_look(
             cursor,
             self.vehicle,
             self.look,
             window.end,
             counts,
-            verified_to=window.end if is_proved else self.look.verified_to,
+            verified_to=window.end if self._is_window_proved else self.look.verified_to,
             hint=self.hint,
         )
         if not counts.missing:
@@ -113,7 +114,7 @@ class _LookAttempt(ComparingAttempt):
 
     def take_in(self, compared: Compared) -> None:
         """Take in that a window's transaction is committed."""
-        self.is_proved = self.is_proved and _proves(compared.counts)
+        self.is_proved = self._is_window_proved
         if self.is_proved:
             self.verified_to = compared.window.end
         elif compared.counts.missing and not self.notes:
@@ -125,7 +126,10 @@ class _LookAttempt(ComparingAttempt):
             return f"{span} is asked for again"
         return f"{span} is asked for again from {self.waits_until} on: it was often in vain"
 
-
-def _proves(counts: AuditCounts) -> bool:
-    """Tell whether a window of which this was found was pulled well."""
-    return not counts.missing and not counts.is_void
+    def _proves(self, cursor: Cursor, compared: Compared) -> bool:
+        """Tell whether a window of which this was found was pulled well."""
+        counts = compared.counts
+        if counts.missing or counts.is_void:
+            return False
+        # Rows that an audit has found to be missing may be gone by now, from the vehicle too.
+        return not losses.is_missing(cursor, self.vehicle.id, compared.window)

@@ -37,6 +37,10 @@ class LeftOut:
         remedies = dict.fromkeys((*before.remedies, *self.remedies))
         return LeftOut(before.rows + self.rows, window, tuple(remedies))
 
+    def within(self, whole: Window) -> Window:
+        """Return the part of `whole` in which they are."""
+        return Window(max(whole.start, self.window.start), min(whole.end, self.window.end))
+
     @property
     def bad_row(self) -> BadRow:
         """The entry in quarantine that stands for them; it holds none of them."""
@@ -64,24 +68,23 @@ class Placing(Generic[T]):
 def place(
     context: SyncContext,
     rows: Measurements,
-    save: Callable[[Measurements, Sequence[BadRow], Cursor], T],
+    save: Callable[[Measurements, LeftOut | None, Cursor], T],
 ) -> Placing[T]:
     """Run `save` with the rows in a transaction, their months made before.
 
     Rows of a time that others keep without a partition are left out, so that they do not stand in
-    the way of newer ones; `save` gets an entry for the quarantine that tells of them, so that this
-    is not forgotten if the cycle's own entry is never written. Raises PartitionMissing if any other
-    row has no place; DatabaseError.
+    the way of newer ones; `save` is told of them, to keep it even if the cycle's own entry is never
+    written. Raises PartitionMissing if any other row has no place; DatabaseError.
     """
     database, partitions = context.database, context.partitions
     _ensure_months(context, rows)
     try:
-        return Placing(database.run(partial(save, rows, ())))
+        return Placing(database.run(partial(save, rows, None)))
     except PartitionMissing:
         partitions.forget()
         _ensure_months(context, rows)
     try:
-        return Placing(database.run(partial(save, rows, ())))
+        return Placing(database.run(partial(save, rows, None)))
     except PartitionMissing as missing:
         first, last = rows.times[0], rows.times[-1]
         holes = partitions.holes(first, last, context.now())
@@ -90,7 +93,7 @@ def place(
             why = partitions.why_missing(first, last)
             raise PartitionMissing(missing.reason, why or missing.hint) from missing
     left_out = _left_out(holes, len(rows) - len(placed))
-    return Placing(database.run(partial(save, placed, [left_out.bad_row])), left_out)
+    return Placing(database.run(partial(save, placed, left_out)), left_out)
 
 
 def _ensure_months(context: SyncContext, rows: Measurements) -> None:

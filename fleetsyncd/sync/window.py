@@ -93,9 +93,7 @@ def overlap_start(
 
 def _head(vehicle: Vehicle, skew: timedelta) -> datetime | None:
     """Return up to where all was asked for without a gap, by the vehicle's clock as it is now."""
-    if vehicle.watermark is None:
-        return None
-    return asked_without_gap(vehicle, vehicle.watermark) + step_back(vehicle, skew)
+    return None if vehicle.asked_to is None else vehicle.asked_to + step_back(vehicle, skew)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,11 +173,11 @@ def gap_before(
     already when it was pulled. It does not begin before `oldest`, the earliest time that is
     accepted. None if the watermark has reached the island, or there is none.
     """
-    if not vehicle.islands or vehicle.watermark is None:
+    if not vehicle.islands:
         return None
     end = vehicle.islands[0].start
-    reached = asked_without_gap(vehicle, vehicle.watermark)
-    if end <= reached:
+    reached = vehicle.asked_to
+    if reached is None or end <= reached:
         return None
     overlap = max(pull_overlap, LONGEST_OVERLAP)
     if goes_on_at == reached:
@@ -187,17 +185,10 @@ def gap_before(
     return Window(floor_ms(min(max(reached - overlap, oldest), end - MILLISECOND)), end)
 
 
-def asked_without_gap(vehicle: Vehicle, watermark: datetime) -> datetime:
-    """Return up to where all was asked for: before the `watermark` if its clock was set back."""
-    return min(watermark, vehicle.pulled_until or watermark)
-
-
 def skipped_before(vehicle: Vehicle, pull: Window) -> Window | None:
     """Return the time between what was pulled before and `pull`: it is older than what is kept."""
-    if vehicle.watermark is None:
-        return None
-    reached = asked_without_gap(vehicle, vehicle.watermark)
-    return Window(reached, pull.start) if reached < pull.start else None
+    reached = vehicle.asked_to
+    return Window(reached, pull.start) if reached is not None and reached < pull.start else None
 
 
 def step_back(vehicle: Vehicle, skew: timedelta) -> timedelta:

@@ -184,7 +184,7 @@ def _check_interval(call: str, start: str | None, end: str | None, window: Windo
             raise BadAnswer(
                 call, f"answers for {sanitise(named, 40)}, which is not a time"
             ) from None
-        if answered != expected:
+        if answered != floor_ms(expected):  # finer than that nobody can ask
             raise BadAnswer(
                 call, f"answers for {sanitise(named, 40)} when asked for {iso_ms(expected)}"
             )

@@ -452,3 +452,22 @@ def test_a_server_that_becomes_read_only_is_a_lost_database(
 
         with pytest.raises(DatabaseLost):
             database.run(write)
+
+
+def test_an_internal_error_in_choosing_a_gap_does_not_end_the_daemon(
+    database: Database, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = 0
+
+    def fail(*_arguments: object) -> None:
+        nonlocal calls
+        calls += 1
+        raise ValueError("cannot convert float NaN to integer")
+
+    with dispatcher(database, []) as pulling:
+        monkeypatch.setattr(pulling._catch_ups, "start_due", fail)
+        for _ in range(3):
+            pulling.start_catch_ups()
+    assert calls == 1, "each second it would fill the log"
+    assert "internal error" in caplog.text
+    assert "float NaN" in caplog.text

@@ -11,6 +11,7 @@ from fleetsyncd.database import backfills
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.views.backfills import backfill_statuses
 from fleetsyncd.models import Window
+from fleetsyncd.sync.dropping import MOST_FAILED
 from fleetsyncd.sync.pull import HISTORY_ROWS
 from tests.integration.rig import Ask, Reply, Rig, rig
 
@@ -134,7 +135,71 @@ def test_a_question_that_fails_meanwhile_does_not_keep_the_rest_of_the_gap(away:
     text = away.catch_up()
     assert text.count("how much is gone for good is not known") == 1
     assert "complete" in text
-    assert looks == 2
+    assert looks == 1 + MOST_FAILED
+
+
+def test_what_is_dropped_is_gone_for_good_though_a_question_about_it_fails_once(
+    away: Rig,
+) -> None:
+    away.cycle()
+    drop_after(away, 4, 10 * HOUR)
+    dropping = away.simulated.hook
+    assert dropping is not None
+    looks = 0
+
+    def second_look_fails(path: str, query: str, ask: Ask) -> Reply:
+        nonlocal looks
+        looks += LOOK in query
+        if LOOK in query and looks == 2:
+            return HTTPStatus.SERVICE_UNAVAILABLE, b"{}"
+        return dropping(path, query, ask)
+
+    away.simulated.hook = second_look_fails
+    text = away.catch_up()
+    assert away.start is not None
+    (hole,) = holes(away, away.start)
+    gone = lost(away)
+    assert abs(gone[0].start - hole.start) < PIECE
+    assert abs(gone[-1].end - hole.end) < PIECE
+    assert sum((each.length for each in gone), timedelta(0)) > hole.length - 2 * PIECE
+    assert "not known" not in text
+
+
+def test_what_was_dropped_before_is_gone_for_good_though_the_first_question_fails(
+    away: Rig,
+) -> None:
+    away.cycle()
+    away.simulated.history_start_ms = int((away.now - 10 * HOUR).timestamp() * 1000)
+    looks = 0
+
+    def first_look_fails(_path: str, query: str, ask: Ask) -> Reply:
+        nonlocal looks
+        looks += LOOK in query
+        if LOOK in query and looks == 1:
+            return HTTPStatus.SERVICE_UNAVAILABLE, b"{}"
+        return ask(query)
+
+    away.simulated.hook = first_look_fails
+    text = away.catch_up()
+    assert away.start is not None
+    (gone,) = lost(away)
+    assert gone.start == away.start
+    assert abs(gone.end - (away.now - 10 * HOUR)) < PIECE
+    assert "not known" not in text
+
+
+def test_what_is_stored_is_not_told_as_gone_when_a_gap_goes_on(away: Rig) -> None:
+    away.cycle()
+    turns = iter([True, True, False])
+    away.attempt(may_go_on=lambda: next(turns))
+    reached = away.watermark()
+    assert reached is not None
+    # Of what is asked for once more, since rows may be late.
+    begins = reached - timedelta(seconds=20)
+    away.simulated.history_start_ms = int(begins.timestamp() * 1000)
+    away.now += timedelta(minutes=12)
+    assert "gone for good" not in away.catch_up()
+    assert lost(away) == []
 
 
 def test_what_is_dropped_while_it_is_backfilled_counts_as_gone(database: Database) -> None:

@@ -2,6 +2,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import fleetsyncd
 from fleetsyncd.loss_forecast import NEAR_SEC, LossForecast, forecast_loss, next_look
@@ -56,6 +58,28 @@ def test_the_history_is_taken_to_move_on_after_the_look() -> None:
 
 def test_a_vehicle_that_drops_nothing_loses_nothing() -> None:
     assert forecast_loss(look(HOUR, 0.0, 0.0), GAP, NOW + 1000 * HOUR) is None
+
+
+def test_a_history_that_has_stood_still_for_weeks_has_a_forecast_at_each_look() -> None:
+    """Its pace is halved again and again; what is divided by it must not become infinite."""
+    known = next_look(None, GAP.start - HOUR, GAP.start, NOW)
+    for minutes in range(1, 3_000):
+        at = NOW + timedelta(minutes=minutes)
+        known = next_look(known, GAP.start - HOUR + timedelta(seconds=1), GAP.start, at)
+        forecast_loss(known, GAP, at)
+    assert known.history_pace == 0
+    assert forecast_loss(known, GAP, NOW) is None
+
+
+PACES = st.floats(0, 10) | st.sampled_from([5e-324, 1.2e-305, 1e-300, 1e-17])
+
+
+@given(PACES, PACES, st.timedeltas(-HOUR, 9_999 * HOUR))
+def test_no_pace_that_is_stored_ends_the_forecast(
+    history_pace: float, gap_pace: float, margin: timedelta
+) -> None:
+    found = forecast_loss(look(margin, history_pace, gap_pace), GAP, NOW)
+    assert found is None or GAP.start <= found.loses_from < GAP.end
 
 
 def test_two_looks_tell_both_paces() -> None:
