@@ -1,11 +1,12 @@
 """The table that measurements come back to: a partition a month, under the policies of before."""
 
-from fleetsyncd.database.schema.hidden.layout import BEFORE, KEY, RETURNING, TABLE
+from fleetsyncd.database.schema.hidden.layout import BEFORE, KEY, RETURNING, TABLE, close
 
 # Months are made for all that is stored, and for all that daemons may store until the end.
 CREATE = f"""
 CREATE TABLE {RETURNING} (LIKE {TABLE} INCLUDING DEFAULTS INCLUDING CONSTRAINTS,
     PRIMARY KEY ({KEY})) PARTITION BY RANGE ("time");
+{close(RETURNING)}
 ALTER TABLE {RETURNING} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 DO $$
 DECLARE
