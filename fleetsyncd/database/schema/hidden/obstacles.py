@@ -9,7 +9,14 @@ from collections.abc import Iterator
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.schema.adoption import Misfit
 from fleetsyncd.database.schema.hidden import hypertable
-from fleetsyncd.database.schema.hidden.layout import BEFORE, RETURNING, TABLE, TABLE_BEFORE
+from fleetsyncd.database.schema.hidden.layout import (
+    BEFORE,
+    COLUMNS,
+    RETURNING,
+    TABLE,
+    TABLE_BEFORE,
+    VIEW,
+)
 from fleetsyncd.database.schema.hidden.mirror import COPIED
 from fleetsyncd.database.views.storage import USUAL_ROW_BYTES, storage
 from fleetsyncd.text import size
@@ -131,6 +138,18 @@ WHERE c.relnamespace = 'public'::regnamespace
                   AND i.inhparent = to_regclass('{RETURNING}'))
 ORDER BY 1
 """  # noqa: S608  made of this project's own text
+# Its WHERE becomes the policies of the table.
+_OTHER_FORM = f"""
+SELECT 'the view measurements has another form than the conversion gave it',
+    'CREATE OR REPLACE VIEW {VIEW} AS SELECT {COLUMNS} FROM {TABLE} AS measurements_before WHERE,'
+    ' and which rows it is to show'
+FROM pg_class
+WHERE oid = to_regclass('{VIEW}') AND relkind = 'v'
+  AND pg_get_viewdef(oid) !~ ('^\\s*SELECT (measurements_before[.])?vehicle_id,'
+    '\\s+(measurements_before[.])?channel_id,\\s+(measurements_before[.])?"time",'
+    '\\s+(measurements_before[.])?value'
+    '\\s+FROM (fleetsync[.])?samples measurements_before\\s+WHERE ')
+"""  # noqa: S608  made of this project's own text
 # Compressed rows come back as they were inserted.
 _ROWS = "SELECT coalesce(sum(row_count), 0)::bigint FROM fleetsync.hidden_parts()"
 _EXISTS = "SELECT to_regclass(%s) IS NOT NULL"
@@ -176,6 +195,7 @@ def way_back_misfits(cursor: Cursor, free_bytes: int | None) -> Iterator[Misfit]
     yield from _foreign(cursor, "rules")
     yield from _leftovers(cursor, tables)
     yield from _told(cursor, _DETACHED)
+    yield from _told(cursor, _OTHER_FORM)
     if free_bytes is not None and not exists(cursor, COPIED):
         cursor.execute(_ROWS)
         needed = round(cursor.fetchall()[0][0] * USUAL_ROW_BYTES)
