@@ -549,7 +549,6 @@ def test_a_second_conversion_wants_the_remains_of_the_first_out_of_the_way(fleet
             " REFERENCES vehicles",
             "the foreign key tied ties measurements to vehicles",
         ),
-        ("CREATE VIEW theirs AS SELECT * FROM measurements", "theirs reads measurements"),
         (
             "CREATE RULE theirs AS ON DELETE TO measurements DO ALSO NOTHING",
             "has the rule theirs",
@@ -563,6 +562,83 @@ def test_what_a_view_could_not_keep_is_refused_by_name(fleet: Fleet, made: str, 
         hide(fleet.server, fleet.name)
     fleet.change()
     fleet.assert_all_is_there()
+
+
+@pytest.mark.parametrize(
+    ("made", "told", "remedy"),
+    [
+        ("CREATE VIEW theirs AS SELECT * FROM measurements", "theirs reads measurements", ""),
+        (
+            "CREATE FUNCTION newest() RETURNS timestamptz LANGUAGE sql"
+            " BEGIN ATOMIC SELECT max(time) FROM measurements; END",
+            r"the function newest\(\) depends on measurements",
+            "DROP ROUTINE newest()",
+        ),
+        (
+            "CREATE FUNCTION newest(n int) RETURNS SETOF measurements LANGUAGE sql"
+            " AS 'SELECT * FROM measurements LIMIT n'",
+            r"the function newest\(integer\) depends on measurements",
+            "DROP ROUTINE newest(integer)",
+        ),
+        (
+            "CREATE POLICY theirs ON vehicles FOR SELECT USING (EXISTS ("
+            "SELECT FROM measurements m WHERE m.vehicle_id = vehicles.id))",
+            "the policy theirs on table vehicles depends on measurements",
+            "DROP POLICY theirs ON vehicles",
+        ),
+        (
+            "CREATE TABLE notes (id int, row measurements)",
+            "the column row of table notes depends on measurements",
+            'ALTER TABLE notes DROP COLUMN "row"',
+        ),
+        (
+            "CREATE TABLE notes (id int, many measurements[])",
+            "the column many of table notes depends on measurements",
+            "ALTER TABLE notes DROP COLUMN many",
+        ),
+        (
+            "CREATE PUBLICATION everything FOR ALL TABLES",
+            "the publication everything is one of all tables",
+            "DROP PUBLICATION everything",
+        ),
+        (
+            "CREATE PUBLICATION theirs FOR TABLES IN SCHEMA public",
+            "the publication theirs is one of all tables of the schema public",
+            "ALTER PUBLICATION theirs DROP TABLES IN SCHEMA public",
+        ),
+        (
+            "CREATE PUBLICATION theirs FOR TABLES IN SCHEMA fleetsync",
+            "the publication theirs is one of all tables of the schema fleetsync",
+            "ALTER PUBLICATION theirs DROP TABLES IN SCHEMA fleetsync",
+        ),
+    ],
+)
+def test_what_goes_with_the_table_itself_is_in_the_way_there_and_back(
+    fleet: Fleet, made: str, told: str, remedy: str
+) -> None:
+    for move in (hide, bring_back):
+        fleet.server.execute(sql.SQL(made), database=fleet.name)
+        with pytest.raises(MigrationFailed, match=told) as refused:
+            move(fleet.server, fleet.name)
+        named = str(refused.value).split("as owner: ")[1].split(", and ")[0].splitlines()[0]
+        assert named.startswith(remedy)
+        dropped = sql.SQL(named if remedy else "DROP VIEW theirs")
+        fleet.server.execute(dropped, database=fleet.name)
+        if "PUBLICATION" in made:
+            drop = f"DROP PUBLICATION IF EXISTS {made.split()[2]}"
+            fleet.server.execute(sql.SQL(drop), database=fleet.name)
+        fleet.server.execute(sql.SQL("DROP TABLE IF EXISTS notes"), database=fleet.name)
+        assert move(fleet.server, fleet.name)
+        fleet.assert_all_is_there()
+
+
+def test_a_publication_of_the_hidden_table_is_in_the_way_back(fleet: Fleet) -> None:
+    hide(fleet.server, fleet.name)
+    made = sql.SQL("CREATE PUBLICATION theirs FOR TABLE fleetsync.samples")
+    fleet.server.execute(made, database=fleet.name)
+    told = "ALTER PUBLICATION theirs DROP TABLE fleetsync.samples"
+    with pytest.raises(MigrationFailed, match=told):
+        bring_back(fleet.server, fleet.name)
 
 
 def test_a_foreign_layout_is_refused_and_told_as_a_whole(
