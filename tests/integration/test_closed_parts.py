@@ -10,6 +10,8 @@ from psycopg2 import sql
 from fleetsyncd.database.partitions import Partitions
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.schema import partition_checks
+from fleetsyncd.database.schema.hidden.conversion import State
+from fleetsyncd.database.schema.lock_waits import PatientSession
 from fleetsyncd.demo.embedded import OWNER, Server
 from fleetsyncd.findings import Finding, Level
 from fleetsyncd.times import month_of, utc_now
@@ -75,6 +77,35 @@ def test_default_privileges_open_no_month_that_comes_back(
     assert query(database, READABLE) == []
     # With TimescaleDB the role could not be dropped: its parts of the table, to which no role but
     # the owner has rights, depend on it by pg_shdepend.
+    server.execute(sql.SQL("DROP TABLE fleetsync.samples_before"), database=database_name)
+
+
+OTHERS = f"""
+SELECT oid::regclass::text FROM pg_class
+WHERE (relnamespace = 'fleetsync'::regnamespace
+       AND relname IN ('samples', 'copied', 'measurements_back', 'samples_before')
+       OR oid = 'public.measurements'::regclass)
+  AND has_table_privilege('{WEB}', oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE') ORDER BY 1
+"""  # noqa: S608  made of this file's own text
+
+
+@pytest.mark.usefixtures("web")
+def test_default_privileges_open_nothing_while_rows_are_copied_there_or_back(
+    server: Server, database_name: str, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_months(database)
+    as_owner(server, database_name, f"REVOKE ALL ON measurements FROM {WEB}")
+    opened: list[tuple[str, str]] = []
+    execute = PatientSession.execute
+
+    def watched(self: PatientSession, what: str, statement: str) -> None:
+        execute(self, what, statement)
+        opened.extend((statement, name) for (name,) in as_owner(server, database_name, OTHERS))
+
+    monkeypatch.setattr(PatientSession, "execute", watched)
+    assert hide(server, database_name)
+    assert bring_back(server, database_name) is State.HIDDEN
+    assert {name for _, name in opened} == set(), opened
     server.execute(sql.SQL("DROP TABLE fleetsync.samples_before"), database=database_name)
 
 

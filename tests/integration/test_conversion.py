@@ -18,7 +18,7 @@ from psycopg2.extensions import connection, make_dsn
 
 from fleetsyncd.database import measurements, vehicles
 from fleetsyncd.database.partitions import Partitions
-from fleetsyncd.database.pool import Database
+from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.retention import Retention
 from fleetsyncd.database.retention_kinds import RetentionPolicy
 from fleetsyncd.database.schema import migrate
@@ -413,6 +413,87 @@ def test_months_and_policies_are_there_again_after_the_way_back(fleet: Fleet) ->
     fleet.assert_all_is_there()
 
 
+POLICIES = (
+    "SELECT policyname::text, cmd, qual FROM pg_policies WHERE schemaname = 'public'"
+    " AND tablename = 'measurements' ORDER BY 1"
+)
+NARROW = (
+    "((SELECT current_setting('app.user_role', true)) = 'owner' AND channel_id <> 2"
+    " AND vehicle_id IN (SELECT a.vehicle_id FROM vehicle_access a))"
+)
+GUESTS = (
+    "EXISTS (SELECT FROM public.vehicle_access a WHERE a.vehicle_id = {}.vehicle_id"
+    " AND (SELECT current_setting('app.user_role', true)) = 'guest')"
+)
+
+ACCESS = "INSERT INTO vehicle_access (user_id, vehicle_id) VALUES (gen_random_uuid(), '{}')"
+
+
+def shown(fleet: Fleet) -> dict[str, list[Row]]:
+    """Return what each role of the policies reads."""
+    found: dict[str, list[Row]] = {}
+    for role in ("superuser", "owner", "guest", ""):
+
+        def read(cursor: Cursor, role: str = role) -> list[Row]:
+            cursor.execute("SELECT set_config('app.user_role', %s, true)", (role,))
+            cursor.execute(f"{STORED} ORDER BY channel_id, time")
+            return cursor.fetchall()
+
+        found[role] = fleet.database.run(read)
+    return found
+
+
+def test_who_reads_what_does_not_depend_on_the_table_of_before(fleet: Fleet) -> None:
+    """Its owner may drop it, and the policies of an installation may be its own."""
+    as_owner(fleet.server, fleet.name, ACCESS.format(fleet.truck))
+    policies = as_owner(fleet.server, fleet.name, POLICIES)
+    guests = f"CREATE POLICY guests ON measurements FOR SELECT USING ({GUESTS})"
+    for own in (
+        [],
+        ["DROP POLICY measurements_owner ON measurements", guests.format("measurements")],
+        [f"CREATE POLICY measurements_owner ON measurements FOR SELECT USING {NARROW}"],
+    ):
+        as_owner(fleet.server, fleet.name, *own)
+        before = shown(fleet)
+        hide(fleet.server, fleet.name)
+        as_owner(fleet.server, fleet.name, "DROP TABLE fleetsync.measurements_before")
+        assert shown(fleet) == before
+        bring_back(fleet.server, fleet.name)
+        as_owner(fleet.server, fleet.name, "DROP TABLE fleetsync.samples_before")
+        assert shown(fleet) == before
+        assert bool(own) is (as_owner(fleet.server, fleet.name, POLICIES) != policies)
+    assert {role for role, rows in before.items() if rows} == {"superuser", "owner", "guest"}
+    assert {row[0] for row in before["owner"]} == {1}
+    fleet.change()
+    fleet.assert_all_is_there()
+
+
+def test_a_view_that_was_changed_shows_the_same_after_the_way_back(fleet: Fleet) -> None:
+    as_owner(fleet.server, fleet.name, ACCESS.format(fleet.truck))
+    hide(fleet.server, fleet.name)
+    view = (
+        'CREATE OR REPLACE VIEW measurements AS SELECT vehicle_id, channel_id, "time", value FROM'
+        " fleetsync.samples AS measurements_before WHERE "
+    )
+    superuser = "(SELECT current_setting('app.user_role', true)) = 'superuser'"
+    as_owner(fleet.server, fleet.name, f"{view} {superuser} OR {NARROW}")
+    before = shown(fleet)
+    assert {row[0] for row in before["owner"]} == {1}
+    assert bring_back(fleet.server, fleet.name) is State.HIDDEN
+    assert shown(fleet) == before
+
+
+def test_a_view_of_another_form_is_in_the_way_back(fleet: Fleet) -> None:
+    hide(fleet.server, fleet.name)
+    view = "CREATE OR REPLACE VIEW measurements AS SELECT vehicle_id, channel_id, time, value FROM"
+    as_owner(fleet.server, fleet.name, f"{view} fleetsync.samples s WHERE channel_id = 1")
+    with pytest.raises(MigrationFailed, match="has another form") as told:
+        bring_back(fleet.server, fleet.name)
+    remedy = str(told.value).split("as owner: ")[1].split(", and which")[0]
+    as_owner(fleet.server, fleet.name, f"{remedy} channel_id = 1")
+    assert bring_back(fleet.server, fleet.name) is State.HIDDEN
+
+
 def test_a_detached_month_is_in_the_way_back(fleet: Fleet) -> None:
     hide(fleet.server, fleet.name)
     month = f"measurements_{utc_now():%Y_%m}"
@@ -468,7 +549,6 @@ def test_a_second_conversion_wants_the_remains_of_the_first_out_of_the_way(fleet
             " REFERENCES vehicles",
             "the foreign key tied ties measurements to vehicles",
         ),
-        ("CREATE VIEW theirs AS SELECT * FROM measurements", "theirs reads measurements"),
         (
             "CREATE RULE theirs AS ON DELETE TO measurements DO ALSO NOTHING",
             "has the rule theirs",
@@ -482,6 +562,83 @@ def test_what_a_view_could_not_keep_is_refused_by_name(fleet: Fleet, made: str, 
         hide(fleet.server, fleet.name)
     fleet.change()
     fleet.assert_all_is_there()
+
+
+@pytest.mark.parametrize(
+    ("made", "told", "remedy"),
+    [
+        ("CREATE VIEW theirs AS SELECT * FROM measurements", "theirs reads measurements", ""),
+        (
+            "CREATE FUNCTION newest() RETURNS timestamptz LANGUAGE sql"
+            " BEGIN ATOMIC SELECT max(time) FROM measurements; END",
+            r"the function newest\(\) depends on measurements",
+            "DROP ROUTINE newest()",
+        ),
+        (
+            "CREATE FUNCTION newest(n int) RETURNS SETOF measurements LANGUAGE sql"
+            " AS 'SELECT * FROM measurements LIMIT n'",
+            r"the function newest\(integer\) depends on measurements",
+            "DROP ROUTINE newest(integer)",
+        ),
+        (
+            "CREATE POLICY theirs ON vehicles FOR SELECT USING (EXISTS ("
+            "SELECT FROM measurements m WHERE m.vehicle_id = vehicles.id))",
+            "the policy theirs on table vehicles depends on measurements",
+            "DROP POLICY theirs ON vehicles",
+        ),
+        (
+            "CREATE TABLE notes (id int, row measurements)",
+            "the column row of table notes depends on measurements",
+            'ALTER TABLE notes DROP COLUMN "row"',
+        ),
+        (
+            "CREATE TABLE notes (id int, many measurements[])",
+            "the column many of table notes depends on measurements",
+            "ALTER TABLE notes DROP COLUMN many",
+        ),
+        (
+            "CREATE PUBLICATION everything FOR ALL TABLES",
+            "the publication everything is one of all tables",
+            "DROP PUBLICATION everything",
+        ),
+        (
+            "CREATE PUBLICATION theirs FOR TABLES IN SCHEMA public",
+            "the publication theirs is one of all tables of the schema public",
+            "ALTER PUBLICATION theirs DROP TABLES IN SCHEMA public",
+        ),
+        (
+            "CREATE PUBLICATION theirs FOR TABLES IN SCHEMA fleetsync",
+            "the publication theirs is one of all tables of the schema fleetsync",
+            "ALTER PUBLICATION theirs DROP TABLES IN SCHEMA fleetsync",
+        ),
+    ],
+)
+def test_what_goes_with_the_table_itself_is_in_the_way_there_and_back(
+    fleet: Fleet, made: str, told: str, remedy: str
+) -> None:
+    for move in (hide, bring_back):
+        fleet.server.execute(sql.SQL(made), database=fleet.name)
+        with pytest.raises(MigrationFailed, match=told) as refused:
+            move(fleet.server, fleet.name)
+        named = str(refused.value).split("as owner: ")[1].split(", and ")[0].splitlines()[0]
+        assert named.startswith(remedy)
+        dropped = sql.SQL(named if remedy else "DROP VIEW theirs")
+        fleet.server.execute(dropped, database=fleet.name)
+        if "PUBLICATION" in made:
+            drop = f"DROP PUBLICATION IF EXISTS {made.split()[2]}"
+            fleet.server.execute(sql.SQL(drop), database=fleet.name)
+        fleet.server.execute(sql.SQL("DROP TABLE IF EXISTS notes"), database=fleet.name)
+        assert move(fleet.server, fleet.name)
+        fleet.assert_all_is_there()
+
+
+def test_a_publication_of_the_hidden_table_is_in_the_way_back(fleet: Fleet) -> None:
+    hide(fleet.server, fleet.name)
+    made = sql.SQL("CREATE PUBLICATION theirs FOR TABLE fleetsync.samples")
+    fleet.server.execute(made, database=fleet.name)
+    told = "ALTER PUBLICATION theirs DROP TABLE fleetsync.samples"
+    with pytest.raises(MigrationFailed, match=told):
+        bring_back(fleet.server, fleet.name)
 
 
 def test_a_foreign_layout_is_refused_and_told_as_a_whole(

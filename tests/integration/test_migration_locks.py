@@ -156,6 +156,58 @@ def test_a_statement_that_needs_a_lock_gives_way_to_those_behind_it(
     assert any(f"(pid {pid}, role {OWNER}, for " in message for message in caplog.messages)
 
 
+@contextmanager
+def eager_autovacuum(server: Server) -> Iterator[None]:
+    """Let the server look every second what is to be vacuumed."""
+    reload_ = sql.SQL("SELECT pg_reload_conf()")
+    changed = {"autovacuum": "on", "autovacuum_naptime": "1s"}
+    set_ = [sql.SQL(f"ALTER SYSTEM SET {name} = '{to}'") for name, to in changed.items()]
+    server.execute(*set_, reload_)
+    try:
+        yield
+    finally:
+        server.execute(*(sql.SQL(f"ALTER SYSTEM RESET {name}") for name in changed), reload_)
+
+
+def test_an_autovacuum_in_the_way_is_ended(server: Server, database_name: str) -> None:
+    with session(server, database_name) as opened, eager_autovacuum(server):
+        ask(
+            opened,
+            "CREATE TABLE public.busy WITH (autovacuum_vacuum_cost_delay = 100,"
+            " autovacuum_vacuum_cost_limit = 1, autovacuum_vacuum_threshold = 1)"
+            " AS SELECT n, repeat('x', 500) AS filler FROM generate_series(1, 50000) n;"
+            " DELETE FROM public.busy WHERE n % 2 = 0",
+        )
+        vacuumed = (
+            "SELECT count(*) FROM pg_locks WHERE relation = 'public.busy'::regclass"
+            " AND mode = 'ShareUpdateExclusiveLock' AND granted"
+        )
+        ends = time.monotonic() + 60
+        while ask(opened, vacuumed) == [(0,)]:
+            assert time.monotonic() < ends
+            time.sleep(0.05)
+        patient = PatientSession(
+            Connector(settings(server, database_name)), opened, Patience(6, 0.02)
+        )
+        patient.execute("a change", "ALTER TABLE public.busy ADD COLUMN more int")
+
+
+@pytest.mark.usefixtures("database")
+def test_what_drops_or_compresses_waits_until_an_autovacuum_is_ended(
+    server: Server, database_name: str
+) -> None:
+    with session(server, database_name) as opened:
+        waits = ask(
+            opened,
+            "SELECT p.proname::text, split_part(c.set, '=', 2)::interval"
+            " > current_setting('deadlock_timeout')::interval"
+            " FROM pg_proc p, unnest(p.proconfig) c(set) WHERE c.set LIKE 'lock_timeout=%'"
+            " AND p.pronamespace = 'fleetsync'::regnamespace ORDER BY 1",
+        )
+    ended = {name for name, is_longer in waits if is_longer}
+    assert ended >= {"compress_chunk", "drop_expired_minutes", "drop_expired_month"}
+
+
 def test_who_stands_in_the_way_for_too_long_is_named(server: Server, first: str) -> None:
     with session(server, first) as reader:
         ask(reader, "SET application_name = 'pg_dump'")

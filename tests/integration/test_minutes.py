@@ -23,6 +23,10 @@ from tests.integration.test_adoption import as_owner
 NOON = datetime(2026, 2, 10, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 SECOND = timedelta(seconds=1)
+MINUTE = timedelta(minutes=1)
+_INDEXES = "FROM pg_partition_tree('public.measurements') t JOIN pg_index i ON i.indrelid = t.relid"
+INDEX_BLOCKS = f"SELECT sum(pg_stat_get_xact_blocks_fetched(i.indexrelid)) {_INDEXES}"
+INDEX_SIZE = f"SELECT sum(pg_relation_size(i.indexrelid)) / 8192 {_INDEXES} WHERE t.isleaf"
 STORED = """
 SELECT vehicle_id::text, channel_id, minute, count, min, max, sum, first, last
 FROM public.measurements_minute m
@@ -273,6 +277,52 @@ def test_history_in_a_default_partition_is_not_passed_over(
     keep_all(database)
     assert stored(database) == expected(database)
     assert {row[1] for row in stored(database)} == {1, 2}
+
+
+def test_what_is_due_is_looked_for_without_reading_the_whole_month(
+    server: Server, database_name: str, database: Database, truck: UUID
+) -> None:
+    begins = NOON - 9 * timedelta(days=1)
+    for day in range(9):
+        store_rows(database, truck, rows(begins + day * timedelta(days=1), 1440, step=MINUTE))
+    server.execute(sql.SQL("VACUUM ANALYZE public.measurements"), database=database_name)
+    state = "INSERT INTO fleetsync.minute_state VALUES (%s::uuid, %s, %s)"
+    ask(database, state, str(truck), begins, NOON)
+    late = "INSERT INTO fleetsync.minute_due (vehicle_id, from_at, to_at) VALUES (%s::uuid, %s, %s)"
+    ask(database, late, str(truck), NOON - HOUR, NOON - HOUR + 2 * MINUTE)
+
+    def blocks_read(cursor: Cursor) -> int:
+        cursor.execute(INDEX_BLOCKS)
+        return int(cursor.fetchall()[0][0])
+
+    def look(cursor: Cursor) -> tuple[Window | None, int]:
+        before = blocks_read(cursor)
+        return due_minutes.next_due(cursor, truck), blocks_read(cursor) - before
+
+    window, blocks = database.run(look)
+    assert window == Window(NOON - HOUR, NOON - HOUR + 2 * MINUTE)
+    ((size,),) = ask(database, INDEX_SIZE)
+    assert size >= 100
+    assert blocks <= size / 4
+
+
+def test_channels_of_what_is_due_are_those_of_the_month_however_little_it_is(
+    database: Database, kept: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Newer servers skip what is before or after; the others would read it for each channel."""
+    store_rows(database, kept, rows(NOON + SECOND / 2, 60, (1,)))
+    asked: list[str] = []
+    execute = Cursor.execute
+
+    def watched(cursor: Cursor, query: str, arguments: Any = None) -> None:
+        if "measured_channels" in query:
+            asked.append(cursor.mogrify(query, arguments).decode())
+        execute(cursor, query, arguments)
+
+    monkeypatch.setattr(Cursor, "execute", watched)
+    assert database.run(lambda c: due_minutes.next_due(c, kept)) == Window(NOON, NOON + MINUTE)
+    (query,) = asked
+    assert "'2026-02-01 00:00:00+00', '2026-03-01 00:00:00+00'" in query
 
 
 def test_a_vehicle_that_is_far_behind_goes_on_at_the_present(

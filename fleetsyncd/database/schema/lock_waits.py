@@ -23,8 +23,12 @@ from fleetsyncd.text import age
 
 log = logging.getLogger("sync.migrate")
 
-LOCK_SEC = 1.0
-"""How long a statement waits for its locks, and with it everybody who comes later."""
+LOCK_SEC = 1.5
+"""How long a statement waits for its locks, and with it everybody who comes later.
+
+More than the usual deadlock_timeout, a second: only who has waited for so long lets the server end
+an autovacuum that is in the way.
+"""
 ADVISORY_SEC = 0.25
 """How often the lock of another migration is tried."""
 BLOCKED = (psycopg2.errors.DeadlockDetected, psycopg2.errors.LockNotAvailable)

@@ -88,6 +88,7 @@ ALTER TABLE {TABLE} RENAME TO samples_before;
 COMMENT ON TABLE {TABLE_BEFORE} IS
     'Measurements as they were before `fleetsyncd migrate --timescale --undo`';
 CREATE VIEW {TABLE} AS SELECT {layout.COLUMNS} FROM {VIEW};
+{layout.close(TABLE)}
 {layout.store_in(VIEW)}
 {READ_PLAIN}
 """  # noqa: S608  made of this project's own text

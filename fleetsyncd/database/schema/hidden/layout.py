@@ -55,61 +55,73 @@ def is_guarded(cursor: Cursor) -> bool:
     return bool(cursor.fetchall()[0][0])
 
 
+def close(table: str) -> str:
+    """Return SQL that takes a new table's rights from all but its owner.
+
+    ALTER DEFAULT PRIVILEGES may have given them.
+    """
+    return f"""
+DO $$
+DECLARE
+    granted text;
+BEGIN
+    FOR granted IN SELECT DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC'
+            ELSE quote_ident(pg_get_userbyid(a.grantee)) END
+        FROM pg_class c, aclexplode(c.relacl) a
+        WHERE c.oid = '{table}'::regclass AND a.grantee <> c.relowner
+    LOOP
+        EXECUTE format('REVOKE ALL ON {table} FROM %s', granted);
+    END LOOP;
+END
+$$;
+"""  # noqa: S608  made of this file's own text
+
+
 CREATE_TABLE = f"""
 CREATE TABLE {TABLE} (LIKE {VIEW} INCLUDING DEFAULTS INCLUDING CONSTRAINTS,
     CONSTRAINT samples_pkey PRIMARY KEY ({KEY}));
 CREATE TRIGGER only_superusers_write BEFORE INSERT OR UPDATE OR DELETE ON {TABLE}
     FOR EACH STATEMENT EXECUTE FUNCTION fleetsync.only_superusers_write();
-DO $$
-DECLARE
-    granted name;
-BEGIN
-    -- What ALTER DEFAULT PRIVILEGES gives to others.
-    FOR granted IN SELECT DISTINCT r.rolname FROM pg_class c, aclexplode(c.relacl) a
-        JOIN pg_roles r ON r.oid = a.grantee
-        WHERE c.oid = '{TABLE}'::regclass AND a.grantee <> c.relowner
-    LOOP
-        EXECUTE format('REVOKE ALL ON {TABLE} FROM %I', granted);
-    END LOOP;
-    REVOKE ALL ON {TABLE} FROM PUBLIC;
-END
-$$;
-"""  # noqa: S608  made of this file's own text
+{close(TABLE)}
+"""
 
-# The policies of a view are in its WHERE: one of them must hold.
-CREATE_VIEW = f"""
+
+def create_view(view: str, policies_of: str) -> str:
+    """Return SQL that makes a view of the hidden table which shows what a table's policies do.
+
+    They are in its WHERE: one of them must hold.
+    """
+    schema, _, table = policies_of.partition(".")
+    return f"""
 DO $$
 DECLARE
     conditions text;
 BEGIN
     SELECT string_agg(format('(%s)', p.qual), ' OR ' ORDER BY p.cmd, p.policyname) INTO conditions
     FROM pg_policies p
-    WHERE p.schemaname = 'fleetsync' AND p.tablename = 'measurements_before'
+    WHERE p.schemaname = '{schema}' AND p.tablename = '{table}'
       AND p.roles = '{{public}}' AND p.cmd IN ('ALL', 'SELECT');
     -- Where a condition has a query in it, it names the table of its columns.
-    EXECUTE 'CREATE VIEW {VIEW} AS SELECT {COLUMNS} FROM {TABLE} AS measurements_before WHERE '
-        || conditions;
+    EXECUTE 'CREATE VIEW {view} AS SELECT {COLUMNS} FROM {TABLE} AS {table} WHERE ' || conditions;
 END
 $$;
-COMMENT ON VIEW {VIEW} IS 'Measurements, which are in {TABLE}, as the policies let them be read';
 """  # noqa: S608  made of this file's own text
+
+
+CREATE_VIEW = f"""
+{create_view(VIEW, BEFORE)}
+COMMENT ON VIEW {VIEW} IS 'Measurements, which are in {TABLE}, as the policies let them be read';
+"""
 
 
 def move_rights(source: str, target: str) -> str:
     """Return SQL that gives everybody the rights on `target` that they have on `source`."""
     return f"""
+{close(target)}
 DO $$
 DECLARE
     given record;
 BEGIN
-    -- What ALTER DEFAULT PRIVILEGES gives to others.
-    FOR given IN SELECT DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC'
-            ELSE quote_ident(pg_get_userbyid(a.grantee)) END AS grantee
-        FROM pg_class c, aclexplode(c.relacl) a
-        WHERE c.oid = '{target}'::regclass AND a.grantee <> c.relowner
-    LOOP
-        EXECUTE format('REVOKE ALL ON {target} FROM %s', given.grantee);
-    END LOOP;
     FOR given IN
         SELECT a.privilege_type || o.columns AS rights, a.is_grantable,
             CASE a.grantee WHEN 0 THEN 'PUBLIC'

@@ -5,6 +5,8 @@ written by the triggers. Deletions and changes take a lock of their vehicle, whi
 vehicle's rows excludes: else a row that was read before its deletion would be copied after it.
 """
 
+from fleetsyncd.database.schema.hidden.layout import close
+
 FUNCTION = "fleetsync.write_to_both"
 COPIED = "fleetsync.copied"
 """Which parts of the first table are copied, and of which vehicles; there while rows are copied."""
@@ -42,6 +44,7 @@ $function$;
 REVOKE ALL ON FUNCTION {FUNCTION}() FROM PUBLIC;
 CREATE TABLE {COPIED} (
     part oid, vehicle_id uuid, upto timestamptz, PRIMARY KEY (part, vehicle_id));
+{close(COPIED)}
 COMMENT ON TABLE {COPIED} IS 'What `fleetsyncd migrate --timescale` has copied; the vehicle with'
     ' the number 0 stands for all of a part';
 COMMENT ON COLUMN {COPIED}.upto IS 'Rows before this time are copied; null: all are';

@@ -8,8 +8,15 @@ from collections.abc import Iterator
 
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.schema.adoption import Misfit
-from fleetsyncd.database.schema.hidden import hypertable
-from fleetsyncd.database.schema.hidden.layout import BEFORE, RETURNING, TABLE, TABLE_BEFORE
+from fleetsyncd.database.schema.hidden import dependents, hypertable
+from fleetsyncd.database.schema.hidden.layout import (
+    BEFORE,
+    COLUMNS,
+    RETURNING,
+    TABLE,
+    TABLE_BEFORE,
+    VIEW,
+)
 from fleetsyncd.database.schema.hidden.mirror import COPIED
 from fleetsyncd.database.views.storage import USUAL_ROW_BYTES, storage
 from fleetsyncd.text import size
@@ -78,24 +85,13 @@ WHERE i.indrelid = 'public.measurements'::regclass AND NOT (i.indisunique AND (
     SELECT array_agg(a.attname::text ORDER BY a.attname) FROM pg_attribute a
     WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey::int2[]))
         = '{channel_id,time,vehicle_id}') ORDER BY 1""",
-    # They would go on reading the table as it was.
-    "dependents": """
-SELECT DISTINCT format('%s reads measurements', r.ev_class::regclass),
-    format('drop it, and make it again afterwards: SELECT pg_get_viewdef(%L)',
-           r.ev_class::regclass::text)
-FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid AND d.classid = 'pg_rewrite'::regclass
-WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid IN (TREE)
-  AND r.ev_class NOT IN (TREE) ORDER BY 1""",
+    "dependents": dependents.DEPENDENTS,
     "rules": """
 SELECT format('measurements has the rule %I', rulename),
     format('DROP RULE %I ON public.measurements', rulename)
 FROM pg_rewrite
 WHERE ev_class = 'public.measurements'::regclass AND rulename <> '_RETURN' ORDER BY 1""",
-    "publications": """
-SELECT format('the publication %I has measurements', pubname),
-    format('ALTER PUBLICATION %I DROP TABLE %s', pubname, prrelid::regclass)
-FROM pg_publication_rel JOIN pg_publication p ON p.oid = prpubid
-WHERE prrelid IN (TREE) ORDER BY 1""",
+    "publications": dependents.PUBLICATIONS,
     "doors": """
 SELECT format('the function %s belongs to %s, and measurements to %s', f.oid::regprocedure,
               f.proowner::regrole, t.relowner::regrole),
@@ -131,6 +127,18 @@ WHERE c.relnamespace = 'public'::regnamespace
                   AND i.inhparent = to_regclass('{RETURNING}'))
 ORDER BY 1
 """  # noqa: S608  made of this project's own text
+# Its WHERE becomes the policies of the table.
+_OTHER_FORM = f"""
+SELECT 'the view measurements has another form than the conversion gave it',
+    'CREATE OR REPLACE VIEW {VIEW} AS SELECT {COLUMNS} FROM {TABLE} AS measurements_before WHERE,'
+    ' and which rows it is to show'
+FROM pg_class
+WHERE oid = to_regclass('{VIEW}') AND relkind = 'v'
+  AND pg_get_viewdef(oid) !~ ('^\\s*SELECT (measurements_before[.])?vehicle_id,'
+    '\\s+(measurements_before[.])?channel_id,\\s+(measurements_before[.])?"time",'
+    '\\s+(measurements_before[.])?value'
+    '\\s+FROM (fleetsync[.])?samples measurements_before\\s+WHERE ')
+"""  # noqa: S608  made of this project's own text
 # Compressed rows come back as they were inserted.
 _ROWS = "SELECT coalesce(sum(row_count), 0)::bigint FROM fleetsync.hidden_parts()"
 _EXISTS = "SELECT to_regclass(%s) IS NOT NULL"
@@ -157,6 +165,7 @@ def misfits(cursor: Cursor, free_bytes: int | None) -> Iterator[Misfit]:
         return
     for name in _FOREIGN:
         yield from _foreign(cursor, name)
+    yield from _schema_publications(cursor)
     tables = [BEFORE, TABLE_BEFORE]
     if not exists(cursor, COPIED):
         tables += [TABLE, RETURNING]
@@ -174,8 +183,11 @@ def way_back_misfits(cursor: Cursor, free_bytes: int | None) -> Iterator[Misfit]
     tables = [TABLE_BEFORE] if exists(cursor, COPIED) else [TABLE_BEFORE, RETURNING]
     yield from _foreign(cursor, "dependents")
     yield from _foreign(cursor, "rules")
+    yield from _foreign(cursor, "publications")
+    yield from _schema_publications(cursor)
     yield from _leftovers(cursor, tables)
     yield from _told(cursor, _DETACHED)
+    yield from _told(cursor, _OTHER_FORM)
     if free_bytes is not None and not exists(cursor, COPIED):
         cursor.execute(_ROWS)
         needed = round(cursor.fetchall()[0][0] * USUAL_ROW_BYTES)
@@ -185,6 +197,12 @@ def way_back_misfits(cursor: Cursor, free_bytes: int | None) -> Iterator[Misfit]
 def _foreign(cursor: Cursor, name: str) -> Iterator[Misfit]:
     """Yield what others have made of one kind."""
     return _told(cursor, _FOREIGN[name].replace("(TREE)", _TREE))
+
+
+def _schema_publications(cursor: Cursor) -> Iterator[Misfit]:
+    """Yield the publications of all that is in the schemas between which tables are moved."""
+    if exists(cursor, "pg_publication_namespace"):
+        yield from _told(cursor, dependents.SCHEMA_PUBLICATIONS)
 
 
 def _leftovers(cursor: Cursor, tables: list[str]) -> Iterator[Misfit]:
