@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import UUID, uuid4
 
 import pytest
@@ -17,8 +18,11 @@ from fleetsyncd.database.removed_vehicles import (
     read_extent,
 )
 from fleetsyncd.database.spans import Span, all_spans
+from fleetsyncd.database.views import newest_values
+from fleetsyncd.database.views.vehicle import channel_values
 from fleetsyncd.demo.embedded import Server
 from fleetsyncd.telemetry import Channel, Measurements
+from fleetsyncd.times import utc_now
 from tests.hidden import hide
 from tests.integration.test_adoption import as_owner
 from tests.integration.test_foreign_partitions import partition
@@ -33,6 +37,10 @@ PARTS_OF_DAYS = [
     partition(f"measurements_p{n}", FIRST + n * DAY, FIRST + (n + 1) * DAY) for n in range(DAYS)
 ]
 DEFAULT = "CREATE TABLE public.other PARTITION OF public.measurements DEFAULT"
+CONFIGURE = (
+    "INSERT INTO channel_config (vehicle_id, channel_id, name)"
+    " SELECT %s::uuid, n, n FROM generate_series(1, 3) n"
+)
 LOCKED = (
     "SELECT count(DISTINCT relation) FROM pg_locks JOIN pg_class c ON c.oid = relation"
     " WHERE pid = pg_backend_pid() AND c.relkind = 'r' AND (c.relname LIKE 'measurements_p%'"
@@ -117,6 +125,45 @@ def test_a_channel_that_was_measured_at_any_time_changes_its_meaning(
     truck = filled.run(lambda c: vehicles.add_vehicle(c, "Truck-01", "10.8.0.1", 8001, None))
     store(filled, truck, (TIMES[0], 1), *[(time, 2) for time in TIMES])
     assert [renamed(filled, truck, channel) for channel in (1, 2, 3)] == [1, 1, 0]
+
+
+@pytest.mark.parametrize("may_see_parts", [True, False])
+def test_the_newest_value_of_a_channel_is_shown_however_old_it_is(
+    filled: Database, monkeypatch: pytest.MonkeyPatch, *, may_see_parts: bool
+) -> None:
+    monkeypatch.setattr(spans, "PARTS_OF_A_SPAN", 1)
+    monkeypatch.setattr(newest_values, "MANY_PARTS", -1)
+    if not may_see_parts:
+        monkeypatch.setattr(newest_values, "may_call", lambda *_asked: False)
+    truck = filled.run(lambda c: vehicles.add_vehicle(c, "Truck-01", "10.8.0.1", 8001, None))
+    query(filled, CONFIGURE, str(truck))
+    now = utc_now()
+    store(filled, truck, (TIMES[0], 1), *[(time, 2) for time in TIMES])
+    shown = filled.run(partial(channel_values, vehicle_id=truck))
+    assert [each.value for each in shown] == [1, 1, None]
+    for each, newest in zip(shown, (TIMES[0], TIMES[-1]), strict=False):
+        assert each.age == pytest.approx((now - newest).total_seconds(), abs=60)
+
+
+def test_the_newest_values_of_many_parts_are_read_from_the_newest(
+    server: Server, database_name: str, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(newest_values, "MANY_PARTS", DAYS - 1)
+    now = utc_now()
+    days(server, database_name)
+    as_owner(server, database_name, partition("newest", now - 2 * DAY, now + 2 * DAY))
+    truck = database.run(lambda c: vehicles.add_vehicle(c, "Truck-01", "10.8.0.1", 8001, None))
+    query(database, CONFIGURE, str(truck))
+    store(database, truck, (TIMES[0], 1), *[(now, channel) for channel in (2, 3)])
+
+    def look(cursor: Cursor) -> tuple[list[float | None], int]:
+        shown = channel_values(cursor, truck)
+        cursor.execute(LOCKED)
+        return [each.value for each in shown], int(cursor.fetchall()[0][0])
+
+    # The first one finds out how many parts there are.
+    assert database.run(look) == ([1, 1, 1], DAYS)
+    assert database.run(look) == ([1, 1, 1], 0)
 
 
 def test_the_spans_are_all_of_time(filled: Database, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ minutes.py    how far the minute aggregates are
 chosen.py     which vehicles a view is about
 channel_changes.py  what a vehicle's channels meant before
 vehicle.py    one vehicle's channels, alarms, details
+newest_values.py  the newest value of each of a vehicle's channels
 audits.py     how far audits are, and what they have found
 backfills.py  how far backfills are, and what stands in their way
 jobs.py       what backfills and audits have in common, lists of them
