@@ -24,6 +24,7 @@ from fleetsyncd.database.retention_in_force import RetentionInForce
 from fleetsyncd.database.retention_kinds import retention_policy
 from fleetsyncd.database.schema import migrate
 from fleetsyncd.database.tidying import Tidying
+from fleetsyncd.database.views.storage import Keep
 from fleetsyncd.errors import CommandError, DatabaseError
 from fleetsyncd.models import Vehicle
 from fleetsyncd.monitoring import events, exporter, watchdog
@@ -209,7 +210,7 @@ def _notices(settings: Settings, database: Database, emit: events.Listener) -> N
         sender,
         terms,
         None if keep is None else timedelta(days=keep),
-        settings.measurements_keep_months,
+        Keep(settings.measurements_keep_months, settings.minutes_keep_months),
         daemon_name(settings),
     )
 

@@ -27,7 +27,7 @@ from fleetsyncd.database import (
 from fleetsyncd.database.leftovers import Leftover
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.purge import PurgeProgress
-from fleetsyncd.database.removed_vehicles import Extent, RemovedVehicle
+from fleetsyncd.database.removed_vehicles import Ends, RemovedVehicle
 from fleetsyncd.database.restoration import NewRegistration
 from fleetsyncd.database.views import estimates
 from fleetsyncd.database.views.estimates import Count
@@ -37,7 +37,7 @@ from fleetsyncd.times import ZonedTime, iso_ms
 STEPS = 1000
 HEADER = ["VEHICLE", "ADDRESS", "REMOVED", "MEASUREMENTS", "FIRST", "LAST", "ID"]
 _A_TIME = datetime(2026, 1, 1, tzinfo=UTC)
-_WIDEST = (Count(999_999_999_999, exact=False), Extent((), _A_TIME, _A_TIME))
+_WIDEST = (Count(999_999_999_999, exact=False), Ends(_A_TIME, _A_TIME))
 """Stands in a line of the list for what is not read yet."""
 DISK_SPACE = (
     "new rows use their space once it is vacuumed, which PostgreSQL does by itself; the file system"

@@ -72,6 +72,7 @@ leftovers.py     what they left
 restoration.py   their way back into the fleet
 purge.py         their measurements deleted, in batches
 replicas.py      heartbeats of the daemons
+spans.py         all of time in spans that touch few parts of measurements each
 shard_locks.py   which daemon holds which shards
 
 views/           read-only queries for operators

@@ -4,20 +4,24 @@ A channel means something else if both its name and its unit are others, and mea
 stored. A name or a unit alone is corrected by operators of vehicles.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from fleetsyncd.database.pool import Cursor
+from fleetsyncd.database.spans import Span, all_spans, look_through
 from fleetsyncd.telemetry import Channel
 
 KEPT_PER_VEHICLE = 1_000
 """The oldest changes beyond these are dropped: a vehicle decides how many it makes."""
+MOST_SPANS = 10
+"""So many of the newest spans are looked through for a channel's measurements. One that has none in
+these may have older ones: a meaning too many is kept rather than one too few."""
 _MEASURED = """
 SELECT c FROM unnest(%(channels)s::int[]) c
 WHERE EXISTS (SELECT FROM public.measurements m
-              WHERE m.vehicle_id = %(id)s::uuid AND m.channel_id = c)
+              WHERE m.vehicle_id = %(id)s::uuid AND m.channel_id = c{span})
 """
 _ADD = """
 INSERT INTO fleetsync.channel_change (vehicle_id, channel_id, old_name, old_unit, old_min, old_max,
@@ -68,13 +72,29 @@ def record_changes(
     if not others:
         return []
     values: dict[str, Any] = {"id": str(vehicle_id), "kept": KEPT_PER_VEHICLE}
-    cursor.execute(_MEASURED, values | {"channels": [each.new.channel_id for each in others]})
-    measured = {row[0] for row in cursor.fetchall()}
+    measured = _measured(cursor, vehicle_id, {each.new.channel_id for each in others})
     changes = [each for each in others if each.new.channel_id in measured]
     if changes:
         cursor.execute(_ADD, values | _columns(changes))
         cursor.execute(_DROP_OLDEST, values)
     return changes
+
+
+def _measured(cursor: Cursor, vehicle_id: UUID, channels: Set[int]) -> Set[int]:
+    """Return which of these channels have measurements, or may have old ones."""
+    left = set(channels)
+    newest_first = all_spans(cursor)[::-1]
+
+    def look(cursor: Cursor, span: Span) -> Set[int]:
+        values = {"id": str(vehicle_id), "channels": sorted(left)}
+        cursor.execute(_MEASURED.format(span=span.condition("m.time")), values)
+        return {channel for (channel,) in cursor.fetchall()}
+
+    for found in look_through(cursor, newest_first[:MOST_SPANS], look):
+        left -= found
+        if not left:
+            break
+    return channels if len(newest_first) > MOST_SPANS else channels - left
 
 
 def _columns(changes: Sequence[ChannelChange]) -> dict[str, list[Any]]:

@@ -40,6 +40,8 @@ class Connection(extensions.connection):
 
     on_cluster: bool | None = None
     """Whether its database is one of a Citus cluster; None until that is asked."""
+    parts: int = 0
+    """How many months or chunks measurements had when that was last asked for."""
 
 
 class _Mute(Exception):

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 
 import psycopg2
 
@@ -11,18 +12,24 @@ from fleetsyncd.text import sanitise
 
 READ_ONLY = f"the server or this role can only read: {WANT_WRITABLE}"
 _WANT_UTF8 = "the database's encoding cannot hold it: move to a database WITH ENCODING 'UTF8'"
-_DISK_FULL = "53100"
+_DISK_FULL, _NO_MEMORY = "53100", "53200"
 _HINT_BY_SQLSTATE = {
     "22021": _WANT_UTF8,
     "22P05": _WANT_UTF8,
     "25006": READ_ONLY,
     "42501": "run `fleetsyncd migrate` with its DB_APP_ROLE, as the tables' owner",
     _DISK_FULL: "free space on the database's disk; pulling then goes on by itself",
-    "53200": "the database's host is short of memory",
+    _NO_MEMORY: "the database's host is short of memory",
     "57014": "the database is slow or blocked: look at its load and its locks",
     "58030": "look at the log of the server there, and at its disk",
 }
+# Of all that PostgreSQL says of it, the setting's name is in no language another.
+_LOCK_SETTING = re.compile(r"max_\w*locks_per_\w+")
 _NO_SPACE = os.strerror(errno.ENOSPC)
+_MORE_LOCKS = (
+    "the server's table of locks is full: raise {0} in its configuration and restart it;"
+    " `SHOW {0}` tells its value"
+)
 _FREE_ON_NODE = "free space on the disk of the node whose log says so"
 
 
@@ -45,6 +52,8 @@ def reason_and_hint(error: psycopg2.Error) -> tuple[str, str | None]:
         return what_happened(error), _FREE_ON_NODE
     if cluster.lost_worker(error) is not None:
         return what_happened(error), "start that node, or look at the network to it"
+    if error.pgcode == _NO_MEMORY and (full := _LOCK_SETTING.search(error.diag.message_hint or "")):
+        return what_happened(error), _MORE_LOCKS.format(full[0])
     return what_happened(error), _HINT_BY_SQLSTATE.get(error.pgcode or "")
 
 

@@ -6,13 +6,15 @@ So no transaction becomes longer with their number.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from uuid import UUID
 
 import psycopg2
 
 from fleetsyncd.database import removed_vehicles
 from fleetsyncd.database.pool import Cursor, Database
-from fleetsyncd.database.removed_vehicles import Extent, RemovedVehicle
+from fleetsyncd.database.removed_vehicles import Ends, RemovedVehicle
+from fleetsyncd.database.spans import Span, all_spans, look_through
 from fleetsyncd.database.views.estimates import Count, count_measurements
 
 EXACT_UP_TO = 10_000
@@ -20,16 +22,15 @@ EXACT_UP_TO = 10_000
 # Each step goes to the next id in the index. An id that is registered, or has a record, is known.
 _UNRECORDED = """
 WITH RECURSIVE measured(id) AS (
-    (SELECT vehicle_id FROM public.measurements ORDER BY vehicle_id LIMIT 1)
+    (SELECT vehicle_id FROM public.measurements WHERE true{span} ORDER BY vehicle_id LIMIT 1)
     UNION ALL
-    SELECT (SELECT m.vehicle_id FROM public.measurements m WHERE m.vehicle_id > measured.id
+    SELECT (SELECT m.vehicle_id FROM public.measurements m WHERE m.vehicle_id > measured.id{span}
             ORDER BY m.vehicle_id LIMIT 1)
     FROM measured WHERE measured.id IS NOT NULL
 )
 SELECT id::text FROM measured
 WHERE id IS NOT NULL AND NOT EXISTS (SELECT FROM public.vehicles v WHERE v.id = measured.id)
   AND NOT EXISTS (SELECT FROM fleetsync.removed_vehicle r WHERE r.vehicle_id = measured.id)
-ORDER BY id
 """
 # Restored, or purged: then a record that was there is gone.
 _IS_SETTLED = """
@@ -45,7 +46,7 @@ class Leftover:
 
     vehicle: RemovedVehicle
     measurements: Count
-    extent: Extent | None
+    extent: Ends | None
 
 
 def find_all(cursor: Cursor) -> list[RemovedVehicle]:
@@ -67,7 +68,7 @@ def _read(vehicle: RemovedVehicle, cursor: Cursor) -> Leftover | None:
     if cursor.fetchall()[0][0]:
         return None
     left = count_left(cursor, vehicle, EXACT_UP_TO)
-    extent = removed_vehicles.read_extent(cursor, vehicle) if left.rows else None
+    extent = removed_vehicles.read_ends(cursor, vehicle) if left.rows else None
     return Leftover(vehicle, left, extent)
 
 
@@ -81,9 +82,14 @@ def _unrecorded(cursor: Cursor) -> list[RemovedVehicle]:
     """Return the removed vehicles of which nothing but measurements is there."""
     cursor.execute("SAVEPOINT unrecorded")
     try:
-        cursor.execute(_UNRECORDED)
+        found = list(look_through(cursor, all_spans(cursor), _unrecorded_in))
     except psycopg2.errors.FeatureNotSupported:
         # Citus does not follow an index over several machines.
         cursor.execute("ROLLBACK TO SAVEPOINT unrecorded")
         return []
-    return [RemovedVehicle(UUID(key)) for (key,) in cursor.fetchall()]
+    return [RemovedVehicle(UUID(key)) for key in sorted(set(chain.from_iterable(found)))]
+
+
+def _unrecorded_in(cursor: Cursor, span: Span) -> list[str]:
+    cursor.execute(_UNRECORDED.format(span=span.condition()))
+    return [key for (key,) in cursor.fetchall()]

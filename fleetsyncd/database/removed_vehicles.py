@@ -1,17 +1,20 @@
 """Vehicles that were removed: what is known of each, and from when to when it has measured.
 
 Those of `fleetsync.removed_vehicle`, and the owners of measurements that are in no table at all:
-earlier versions kept no record. No query reads more than the index has distinct entries.
+earlier versions kept no record. No query reads more than the index has distinct entries, nor more
+than a few of a hypertable's chunks.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from fleetsyncd.database.cluster import value_of
 from fleetsyncd.database.pool import Cursor
+from fleetsyncd.database.spans import Span, all_spans, look_through
 from fleetsyncd.database.vehicle_state import IS_PAUSED
 from fleetsyncd.database.views.sql_times import epoch, from_epoch
 from fleetsyncd.errors import CommandError
@@ -35,20 +38,23 @@ SELECT {is_measured} AND NOT EXISTS (SELECT FROM public.vehicles WHERE id = %(id
 _EXTENT = """
 WITH RECURSIVE channels(id) AS (
     (SELECT channel_id FROM public.measurements
-     WHERE vehicle_id = %(id)s::uuid AND time >= %(since)s ORDER BY channel_id LIMIT 1)
+     WHERE vehicle_id = %(id)s::uuid AND time >= %(since)s{span} ORDER BY channel_id LIMIT 1)
     UNION ALL
     SELECT (SELECT m.channel_id FROM public.measurements m
-            WHERE m.vehicle_id = %(id)s::uuid AND m.channel_id > channels.id AND time >= %(since)s
+            WHERE m.vehicle_id = %(id)s::uuid AND m.channel_id > channels.id
+              AND time >= %(since)s{span}
             ORDER BY m.channel_id LIMIT 1)
     FROM channels WHERE channels.id IS NOT NULL
 )
 SELECT array_agg(id), greatest(min(first), '0001-01-02Z'), least(max(last), '9999-01-01Z')
 FROM channels,
 LATERAL (SELECT (SELECT time FROM public.measurements
-                 WHERE vehicle_id = %(id)s::uuid AND channel_id = channels.id AND time >= %(since)s
+                 WHERE vehicle_id = %(id)s::uuid AND channel_id = channels.id
+                   AND time >= %(since)s{span}
                  ORDER BY time LIMIT 1) AS first,
                 (SELECT time FROM public.measurements
-                 WHERE vehicle_id = %(id)s::uuid AND channel_id = channels.id AND time >= %(since)s
+                 WHERE vehicle_id = %(id)s::uuid AND channel_id = channels.id
+                   AND time >= %(since)s{span}
                  ORDER BY time DESC LIMIT 1) AS last) ends
 WHERE id IS NOT NULL
 """
@@ -94,6 +100,14 @@ class RemovedVehicle:
 
 
 @dataclass(frozen=True, slots=True)
+class Ends:
+    """The times of a vehicle's first and last measurement."""
+
+    first: datetime
+    last: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Extent:
     """Which channels a vehicle has measurements of, and the times of the first and the last one."""
 
@@ -110,8 +124,37 @@ def recorded(cursor: Cursor) -> list[RemovedVehicle]:
 
 def read_extent(cursor: Cursor, vehicle: RemovedVehicle) -> Extent | None:
     """Return the extent of the measurements that a removed vehicle has left; None: it has none."""
-    since = vehicle.purged_until or "-infinity"
-    cursor.execute(_EXTENT, {"id": str(vehicle.id), "since": since})
+    return _read_extent(cursor, vehicle, all_spans(cursor))
+
+
+def read_ends(cursor: Cursor, vehicle: RemovedVehicle) -> Ends | None:
+    """Return between which times the measurements are that a removed vehicle has left.
+
+    They are looked for from both ends, up to the first and the last of them. None: it has none.
+    """
+    spans = all_spans(cursor)
+    for number, span in enumerate(spans):
+        if first := _read_extent(cursor, vehicle, [span]):
+            for newest in reversed(spans[number + 1 :]):
+                if last := _read_extent(cursor, vehicle, [newest]):
+                    return Ends(first.first, last.last)
+            return Ends(first.first, first.last)
+    return None
+
+
+def _read_extent(cursor: Cursor, vehicle: RemovedVehicle, spans: Iterable[Span]) -> Extent | None:
+    """Return the extent of the measurements in some spans; None: there are none."""
+    look = partial(_look, {"id": str(vehicle.id), "since": vehicle.purged_until or "-infinity"})
+    found = list(look_through(cursor, spans, look))
+    if not found:
+        return None
+    channels = {channel for extent in found for channel in extent.channels}
+    first, last = min(each.first for each in found), max(each.last for each in found)
+    return Extent(tuple(sorted(channels)), first, last)
+
+
+def _look(values: Mapping[str, str], cursor: Cursor, span: Span) -> Extent | None:
+    cursor.execute(_EXTENT.format(span=span.condition()), values)
     channels, first, last = cursor.fetchall()[0]
     return None if channels is None else Extent(tuple(channels), first, last)
 
@@ -170,8 +213,8 @@ def _read(rows: Iterable[tuple[Any, ...]]) -> list[RemovedVehicle]:
 def ensure_record(cursor: Cursor, vehicle: RemovedVehicle) -> None:
     """Make the record of a vehicle that has none, and lock it as `lock_record` does."""
     if vehicle.removed_at is None:
-        extent = read_extent(cursor, vehicle)
-        cursor.execute(_RECORD, {"id": str(vehicle.id), "last": extent and extent.last})
+        ends = read_ends(cursor, vehicle)
+        cursor.execute(_RECORD, {"id": str(vehicle.id), "last": ends and ends.last})
     lock_record(cursor, vehicle)
 
 

@@ -20,6 +20,18 @@ _MONTHLY = """
 SELECT relkind = 'p' OR fleetsync.timescale_schema() IS NOT NULL
 FROM pg_class WHERE oid = 'public.measurements'::regclass
 """
+IS_DROPPED = """
+c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace
+AND c.relname ~ '^measurements_[0-9][0-9][0-9][0-9]_[0-9][0-9]$' AND isfinite(r.ends)
+""".strip()
+"""SQL for whether a table `c` of pg_class with the range `r` is one that `expired_months` takes."""
+# Where rows of now go, or else went last; the first part of all is made by us.
+_DROPS_MONTHS = f"""
+SELECT coalesce(
+    (SELECT {IS_DROPPED} FROM fleetsync.partition_ranges() r JOIN pg_class c ON c.oid = r.partition
+     WHERE r.begins <= now() ORDER BY r.ends > now() DESC, r.is_default, r.ends DESC LIMIT 1),
+    NOT EXISTS (SELECT FROM pg_inherits WHERE inhparent = 'public.measurements'::regclass))
+"""  # noqa: S608  made of this file's own text
 _MONTHS = f"""
 SELECT count(*)::int, coalesce(sum(row_count), 0)::bigint, coalesce(sum(bytes), 0)::bigint,
     {epoch("min(begins)")}, {epoch("max(ends)")}
@@ -118,6 +130,17 @@ class Plan:
 def is_monthly(cursor: Cursor) -> bool:
     """Tell whether measurements has partitions or chunks; else no month can be dropped."""
     cursor.execute(_MONTHLY)
+    return bool(cursor.fetchall()[0][0])
+
+
+def drops_months(cursor: Cursor) -> bool:
+    """Tell whether the part of measurements that is being written is ever dropped.
+
+    Months that others make have names of theirs, and stay.
+    """
+    if not is_monthly(cursor):
+        return False
+    cursor.execute(_DROPS_MONTHS)
     return bool(cursor.fetchall()[0][0])
 
 

@@ -16,7 +16,7 @@ from fleetsyncd.conditions.present import FULL_WITHIN
 from fleetsyncd.database import conditions, notices
 from fleetsyncd.database.conditions import View
 from fleetsyncd.database.pool import Database
-from fleetsyncd.database.views.storage import storage
+from fleetsyncd.database.views.storage import Keep, storage
 from fleetsyncd.errors import DatabaseError
 from fleetsyncd.monitoring import events
 from fleetsyncd.sync.full_disk import FULL_DISK, FullDisk
@@ -40,13 +40,13 @@ SETTLE_SEC = 40.0
 class Notices:
     """Who is told, and when.
 
-    `keep` is how long notices are kept, None for ever; `keep_months` MEASUREMENTS_KEEP_MONTHS.
+    `keep` is how long notices are kept, None for ever; `kept` how long rows are.
     """
 
     sender: NoticeSender
     terms: Terms
     keep: timedelta | None
-    keep_months: int | None
+    kept: Keep
     daemon: str = ""
     """The name of the daemon that judges."""
 
@@ -70,7 +70,7 @@ class Notifier:
         self._terms = wanted.terms
         self._sync_interval_sec = sync_interval_sec
         self._keep = wanted.keep
-        self._keep_months = wanted.keep_months
+        self._kept = wanted.kept
         self._now = now
         self._clock = clock
         self._judging = Rounds(
@@ -147,7 +147,7 @@ class Notifier:
     def _look_at_disk(self) -> None:
         found = self._database.run(storage)
         room = found.free_bytes
-        left = None if room is None else found.full_in(room, self._keep_months)
+        left = None if room is None else found.full_in(room, self._kept)
         self._knows_disk = room is not None
         is_soon = left is not None and left <= FULL_WITHIN
         self._full_at = self._now() + left if left is not None and is_soon else None

@@ -13,7 +13,7 @@ from fleetsyncd.database import notices, vehicles
 from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.schema import notice_checks
 from fleetsyncd.database.schema.notice_checks import check_disk
-from fleetsyncd.database.views.storage import DiskUnknown, storage
+from fleetsyncd.database.views.storage import DiskUnknown, Keep, storage
 from fleetsyncd.demo.embedded import Server
 from fleetsyncd.errors import DatabaseFull
 from fleetsyncd.findings import Level
@@ -42,7 +42,7 @@ class Watch:
         sender = NoticeSender(database, targets, no_deadline, utc_now)
         self.notifier = Notifier(
             database,
-            Notices(sender, Terms(timedelta(minutes=10)), None, None, "it"),
+            Notices(sender, Terms(timedelta(minutes=10)), None, Keep(), "it"),
             sync_interval_sec=30.0,
             now=utc_now,
             spawn=lambda work: work(),

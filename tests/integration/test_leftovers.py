@@ -62,13 +62,13 @@ def test_no_transaction_reads_what_more_than_one_vehicle_left(
     removed: list[UUID], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cursors: list[Cursor] = []
-    read_extent = removed_vehicles.read_extent
+    read_ends = removed_vehicles.read_ends
 
     def watched(cursor: Cursor, *arguments: Any) -> Any:
         cursors.append(cursor)
-        return read_extent(cursor, *arguments)
+        return read_ends(cursor, *arguments)
 
-    monkeypatch.setattr(removed_vehicles, "read_extent", watched)
+    monkeypatch.setattr(removed_vehicles, "read_ends", watched)
     print_removed(as_json=False)
     print_removed(as_json=True)
     assert len(set(cursors)) == len(cursors) == 2 * len(removed)

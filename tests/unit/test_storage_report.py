@@ -3,7 +3,8 @@
 import pytest
 
 from fleetsyncd.commands import storage as command
-from fleetsyncd.database.views.storage import DiskUnknown, Storage, StoredTable
+from fleetsyncd.database.views.storage import DiskUnknown, Keep, Storage
+from fleetsyncd.database.views.stored_tables import StoredTable
 from fleetsyncd.database.views.worker_storage import StoringNode
 
 
@@ -13,19 +14,19 @@ def of(*nodes: StoringNode) -> Storage:
 
 def test_a_worker_that_is_out_of_reach_is_named_and_no_day_is_told() -> None:
     found = of(StoringNode("one:5432", 4, 7), StoringNode("two:5432", 4, 0, is_reachable=False))
-    text = command._text(command._report(found, 1_000, None), None)
+    text = command._text(command._report(found, 1_000, Keep()), Keep())
     assert "out of reach, and not counted: two:5432" in text
     assert "at this pace" not in text
-    assert command._report(found, 1_000, None).full_at is None
+    assert command._report(found, 1_000, Keep()).full_at is None
 
 
 def test_the_room_on_a_cluster_is_told_while_all_workers_answer() -> None:
     found = of(StoringNode("one:5432", 4, 7))
-    assert "are left: full on" in command._text(command._report(found, 1_000, None), None)
+    assert "are left: full on" in command._text(command._report(found, 1_000, Keep()), Keep())
 
 
 def month(rows: int, size: int, compressed_rows: int, compressed_size: int) -> StoredTable:
-    sizes = (rows, size, 0, None, compressed_rows, compressed_size)
+    sizes = (rows, size, 0, None, True, compressed_rows, compressed_size)
     return StoredTable("measurements", True, None, None, *sizes)
 
 
@@ -48,7 +49,7 @@ def test_growth_is_what_is_left_of_a_day_when_it_is_compressed(fresh: StoredTabl
     passing = fresh.total_bytes - fresh.rows * 10
     kept = found.bytes_a_day * 2 * 365.25 / 12 + passing
     expected = found.total_bytes - found.measurement_bytes + kept
-    assert found.levels_off_at(1) == pytest.approx(expected)
+    assert found.levels_off_at(Keep(1)) == pytest.approx(expected)
 
 
 def test_growth_is_that_of_new_rows_where_none_are_compressed_any_more() -> None:

@@ -17,6 +17,7 @@ minutes.py    how far the minute aggregates are
 chosen.py     which vehicles a view is about
 channel_changes.py  what a vehicle's channels meant before
 vehicle.py    one vehicle's channels, alarms, details
+newest_values.py  the newest value of each of a vehicle's channels
 audits.py     how far audits are, and what they have found
 backfills.py  how far backfills are, and what stands in their way
 jobs.py       what backfills and audits have in common, lists of them
@@ -24,6 +25,8 @@ planned_rows.py  how many rows the planner expects
 estimates.py  rows to be removed, work of a backfill
 retention.py  what is announced to be deleted, what a setting deletes
 storage.py    what the database takes on its disk, and how fast it grows
+stored_tables.py  the tables and the months of measurements on it
+growth.py     when a disk is full to which several things are added
 worker_storage.py  what the workers of a cluster have of it
 traffic.py    what the links have carried, by month or day
 rights.py     whether the role may read a newer table

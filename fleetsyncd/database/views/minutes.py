@@ -32,6 +32,12 @@ SELECT count(*), coalesce(max(extract(epoch FROM {UPTO} - s.minutes_to)), 0)::fl
 FROM fleetsync.minute_state s JOIN public.vehicles v ON v.id = s.vehicle_id
 WHERE isfinite(v.last_sync_at) {{shards}}
 """  # noqa: S608  made of this file's own text
+SAMPLED = 10_000
+"""So many minutes tell how many measurements one has."""
+_ROWS_A_MINUTE = """
+SELECT avg(count)::float8 FROM public.measurements_minute TABLESAMPLE SYSTEM (%s)
+WHERE minute >= now() - interval '3 months'
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,3 +98,13 @@ def minutes_progress(cursor: Cursor, shards: Collection[int] | None = None) -> M
     cursor.execute(query, (LAG, *arguments))
     ((vehicles, behind, due),) = cursor.fetchall()
     return MinutesProgress(vehicles, timedelta(seconds=max(0.0, behind)), due)
+
+
+def rows_a_minute(cursor: Cursor, stored: int) -> float | None:
+    """Return how many measurements a minute of a channel has lately; None if none is found.
+
+    `stored` is about how many minutes there are: some of them are read.
+    """
+    cursor.execute(_ROWS_A_MINUTE, (min(100.0, 100.0 * SAMPLED / stored),))
+    found: float | None = cursor.fetchall()[0][0]
+    return found

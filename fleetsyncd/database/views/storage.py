@@ -1,27 +1,26 @@
 """What the database takes on its disk, and how fast it grows. Changes nothing."""
 
+import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
-from typing import Any
 
-from fleetsyncd.database.housekeeping import Task
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.database.views.estimates import TABLE_BYTES, TABLE_ROWS
+from fleetsyncd.database.retention_plan import drops_months
+from fleetsyncd.database.views.growth import Growth, kept, used_up_in
+from fleetsyncd.database.views.minutes import rows_a_minute
 from fleetsyncd.database.views.rights import may_read
-from fleetsyncd.database.views.sql_times import epoch, from_epoch
-from fleetsyncd.database.views.worker_storage import SHARD_BYTES, StoringNode, read_workers
+from fleetsyncd.database.views.stored_tables import StoredTable, stored_tables
+from fleetsyncd.database.views.worker_storage import StoringNode, read_workers
 
 USUAL_ROW_BYTES = 157.0
 """Of a measurement and its entry in the key, in a month that is being written."""
-LEAST_ROWS = 100_000
-"""In fewer rows the empty rest of the last pages counts."""
-MONTH_DAYS = 365.25 / 12
+USUAL_MINUTE_BYTES, USUAL_ROWS_A_MINUTE = 186.0, 60.0
+"""Of a minute of a channel and its entry in the key; with a row a second."""
 FOLLOWED = 3
 """If none of so many months has compressed chunks, no more are expected."""
-DAY = timedelta(days=1)
 
 
 class DiskUnknown(StrEnum):
@@ -33,56 +32,11 @@ class DiskUnknown(StrEnum):
     UNSEEN = "its files are not to be seen from here, as if in another container"
 
 
-# The chunks of a hypertable count by the month in which they end, those of an adopted one together.
-# A month that ends or begins never has no time.
-_TABLES = f"""
-WITH measured AS (
-    SELECT 'public.measurements'::regclass AS part
-    UNION SELECT relid FROM pg_partition_tree('public.measurements')
-)
-SELECT * FROM (
-SELECT c.oid::regclass::text, c.oid IN (SELECT part FROM measured),
-    CASE WHEN isfinite(r.begins) THEN {epoch("r.begins")} END,
-    CASE WHEN isfinite(r.ends) THEN {epoch("r.ends")} END,
-    {TABLE_ROWS} + coalesce(i.row_count, 0),
-    coalesce(s.table_bytes, 0) + coalesce(i.table_bytes, 0),
-    coalesce(s.index_bytes, 0) + coalesce(i.index_bytes, 0), 0, 0
-FROM pg_class c LEFT JOIN fleetsync.partition_ranges() r ON r.partition = c.oid {{table_bytes}}
-LEFT JOIN (
-    SELECT i.inhparent, sum({TABLE_ROWS})::bigint, sum(s.table_bytes)::bigint,
-        sum(s.index_bytes)::bigint
-    FROM pg_class m JOIN pg_inherits i ON i.inhparent = m.oid
-    JOIN pg_class c ON c.oid = i.inhrelid AND c.relkind = 'r' {{table_bytes}}
-    WHERE m.oid = 'public.measurements'::regclass AND m.relkind = 'r' GROUP BY 1
-) i(parent, row_count, table_bytes, index_bytes) ON i.parent = c.oid
-WHERE c.relkind = 'r' AND c.oid IS DISTINCT FROM fleetsync.hidden_table()
-  AND (c.relnamespace = 'fleetsync'::regnamespace
-       OR c.oid IN (SELECT part FROM measured
-                    UNION ALL SELECT relid FROM pg_partition_tree('public.measurements_minute'))
-       OR c.relnamespace = 'public'::regnamespace AND c.relname = ANY (%(tables)s))
-UNION ALL
-SELECT CASE WHEN isfinite(m.month) THEN to_char(m.month, '"measurements_"YYYY_MM')
-            ELSE 'measurements' END, true, {epoch("min(p.begins)")}, {epoch("max(p.ends)")},
-    sum(p.row_count)::bigint, sum(p.table_bytes)::bigint, sum(p.key_bytes)::bigint,
-    coalesce(sum(p.row_count) FILTER (WHERE p.is_compressed), 0)::bigint,
-    coalesce(sum(p.table_bytes + p.key_bytes) FILTER (WHERE p.is_compressed), 0)::bigint
-FROM fleetsync.hidden_parts() p,
-    date_trunc('month', p.ends - interval '1 microsecond') m(month)
-GROUP BY m.month
-) t(name, is_measurements, begins, ends, row_count, table_bytes, key_bytes,
-    compressed_rows, compressed_bytes)
-ORDER BY is_measurements DESC, begins NULLS FIRST, table_bytes + key_bytes DESC, name
-"""  # noqa: S608  made of this file's own text
-_OTHERS = ["vehicles", "vehicle_access", "channel_config", "alarms_log", "sync_journal"]
 # Rows by the time that they were measured in: those of a gap do not count as one day's.
 _GROWTH = """
 SELECT coalesce(sum(day_rows * 86400.0 / day_seconds), 0)::float8, count(*)
 FROM fleetsync.vehicle_state
 WHERE intake_day >= current_date - 1 AND day_seconds > 0 AND day_rows > 0
-"""
-_TIDIED = """
-SELECT to_regclass(subject)::text, finished_at FROM fleetsync.housekeeping
-WHERE task = %s AND finished_at IS NOT NULL AND to_regclass(subject) IS NOT NULL
 """
 # Ordinary roles see neither the size of a database that they may not connect to, nor its folder.
 _DATABASE = """
@@ -92,36 +46,14 @@ SELECT current_database()::text, pg_database_size(current_database()),
 
 
 @dataclass(frozen=True, slots=True)
-class StoredTable:
-    """A table, or one month of measurements, on the disk; `rows` is an estimate."""
+class Keep:
+    """For how many months rows are kept, as MEASUREMENTS_KEEP_MONTHS and MINUTES_KEEP_MONTHS say.
 
-    name: str
-    is_measurements: bool
-    begins: datetime | None
-    ends: datetime | None
-    rows: int
-    table_bytes: int
-    key_bytes: int
-    tidied_at: datetime | None
-    compressed_rows: int = 0
-    compressed_bytes: int = 0
-    """Of those chunks of a hypertable that are compressed."""
+    Measurements: None for ever. Minutes: 0 for ever, None if none are computed.
+    """
 
-    @property
-    def total_bytes(self) -> int:
-        """Of its rows and of all its indexes."""
-        return self.table_bytes + self.key_bytes
-
-    @property
-    def row_bytes(self) -> float | None:
-        """Bytes a row, its part of the indexes included; None if there are too few to tell."""
-        return self.total_bytes / self.rows if self.rows >= LEAST_ROWS else None
-
-    @property
-    def compressed_row_bytes(self) -> float | None:
-        """The same of a row that is compressed."""
-        enough = self.compressed_rows >= LEAST_ROWS
-        return self.compressed_bytes / self.compressed_rows if enough else None
+    measurements_months: int | None = None
+    minutes_months: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +73,10 @@ class Storage:
     nodes: tuple[StoringNode, ...] = ()
     """Where measurements are, if they are distributed over a cluster: not within the database's
     bytes, which are those of the coordinator."""
+    drops_months: bool = True
+    """Whether retention ever drops the part of measurements that is being written."""
+    rows_a_minute: float | None = None
+    """Measurements in a minute of a channel; None if no minutes are stored."""
 
     @property
     def free_bytes(self) -> int | None:
@@ -187,22 +123,51 @@ class Storage:
         """Bytes of the database, and of what the workers of a cluster have of it."""
         return self.database_bytes + (self.measurement_bytes if self.nodes else 0)
 
-    def levels_off_at(self, keep_months: int | None) -> float | None:
-        """Return the bytes that it grows to if months are dropped after so many; None: for ever."""
-        if keep_months is None:
-            return None
-        kept = self.bytes_a_day * MONTH_DAYS * (keep_months + 1) + self.passing_bytes
-        return self.total_bytes - self.measurement_bytes + kept
+    @property
+    def minute_bytes_a_day(self) -> float:
+        """What the minutes of a day's measurements take, where they are kept."""
+        a_minute = _newest(table.row_bytes for table in self._minute_months)
+        minutes = self.rows_a_day / (self.rows_a_minute or USUAL_ROWS_A_MINUTE)
+        return minutes * (a_minute or USUAL_MINUTE_BYTES)
 
-    def full_in(self, room_bytes: float, keep_months: int | None) -> timedelta | None:
+    def growth_a_day(self, keep: Keep) -> float:
+        """Return the bytes that a day of the vehicles takes for good, minutes included."""
+        return sum(each.bytes_a_day for each in self._growths(keep))
+
+    def levels_off_at(self, keep: Keep) -> float | None:
+        """Return the bytes that it grows to, since months are dropped; None: it has no end."""
+        most = self.total_bytes + sum(each.left_bytes for each in self._growths(keep))
+        return most if math.isfinite(most) and self.ends_growth(keep) else None
+
+    def ends_growth(self, keep: Keep) -> bool:
+        """Tell whether MEASUREMENTS_KEEP_MONTHS is set, and has an effect."""
+        return keep.measurements_months is not None and self.drops_months
+
+    def full_in(self, room_bytes: float, keep: Keep) -> timedelta | None:
         """Return when so much more room is used up at this pace; None: never."""
-        most = self.levels_off_at(keep_months)
-        if not self.bytes_a_day:
-            return None
-        if most is not None and most <= self.total_bytes + room_bytes:
-            return None
-        days = max(0.0, room_bytes) / self.bytes_a_day
-        return DAY * days if days < DAY.max.days else None
+        return used_up_in(room_bytes, self._growths(keep)) if self.rows_a_day else None
+
+    @property
+    def _minute_months(self) -> list[StoredTable]:
+        """Those of minutes, the oldest first."""
+        return sorted((each for each in self.tables if each.is_minutes), key=lambda each: each.name)
+
+    def _growths(self, keep: Keep) -> list[Growth]:
+        """Return what grows, and how far."""
+        return [self._measurements(keep.measurements_months), *self._minutes(keep.minutes_months)]
+
+    def _measurements(self, months: int | None) -> Growth:
+        present = sum(table.total_bytes for table in self.months if table.is_dropped)
+        if months is None or not self.drops_months:
+            return Growth(self.bytes_a_day, present)
+        return kept(self.bytes_a_day, present, months, self.passing_bytes)
+
+    def _minutes(self, months: int | None) -> list[Growth]:
+        if months is None:
+            return []
+        a_day = self.minute_bytes_a_day
+        present = sum(table.total_bytes for table in self._minute_months)
+        return [kept(a_day, present, months) if months else Growth(a_day, present)]
 
 
 def _newest(told: Iterable[float | None]) -> float | None:
@@ -213,42 +178,32 @@ def _newest(told: Iterable[float | None]) -> float | None:
 def storage(cursor: Cursor) -> Storage:
     """Return what this database takes."""
     workers = read_workers(cursor)
-    table_bytes = SHARD_BYTES if workers.nodes else TABLE_BYTES
-    values = {"tables": _OTHERS, "shards": workers.shards}
-    cursor.execute(_TABLES.format(table_bytes=table_bytes), values)
-    rows = cursor.fetchall()
-    tidied = _tidied(cursor)
-    tables = tuple(_table(row, tidied) for row in rows)
+    tables = stored_tables(cursor, workers)
     cursor.execute(_GROWTH)
     ((rows_a_day, vehicles),) = cursor.fetchall()
     cursor.execute(_DATABASE)
     ((name, size, folder),) = cursor.fetchall()
     is_here = cursor.connection.info.host.startswith("/")
     free = DiskUnknown.CLUSTER if workers.nodes else _free(folder, is_here=is_here)
-    return Storage(name, size, tables, rows_a_day, vehicles, free, workers.nodes)
-
-
-def _tidied(cursor: Cursor) -> dict[str, datetime]:
-    """Return when months were tidied last, by table, as far as the role may know it."""
-    if not may_read(cursor, "fleetsync.housekeeping"):
-        return {}
-    cursor.execute(_TIDIED, (Task.TIDY.value,))
-    return dict(cursor.fetchall())
-
-
-def _table(row: tuple[Any, ...], tidied: Mapping[str, datetime]) -> StoredTable:
-    name, is_measurements, begins, ends, rows, table_bytes, key_bytes, *compressed = row
-    return StoredTable(
-        name.removeprefix("public."),
-        is_measurements,
-        None if begins is None else from_epoch(begins),
-        None if ends is None else from_epoch(ends),
-        rows,
-        table_bytes,
-        key_bytes,
-        tidied.get(name),
-        *compressed,
+    return Storage(
+        name,
+        size,
+        tables,
+        rows_a_day,
+        vehicles,
+        free,
+        workers.nodes,
+        drops_months(cursor),
+        _rows_a_minute(cursor, tables),
     )
+
+
+def _rows_a_minute(cursor: Cursor, tables: Iterable[StoredTable]) -> float | None:
+    """Return how many measurements a minute of a channel has, as far as the role may know it."""
+    minutes = sum(table.rows for table in tables if table.is_minutes)
+    if not minutes or not may_read(cursor, "public.measurements_minute"):
+        return None
+    return rows_a_minute(cursor, minutes)
 
 
 def _free(folder: str | None, *, is_here: bool) -> int | DiskUnknown:

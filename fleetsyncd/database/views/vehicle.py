@@ -8,9 +8,10 @@ from uuid import UUID
 
 from fleetsyncd.database.cluster import value_of
 from fleetsyncd.database.pool import Cursor
+from fleetsyncd.database.views.newest_values import newest_values
 from fleetsyncd.database.views.rights import may_read
 from fleetsyncd.database.views.series import Slices, read_exactly
-from fleetsyncd.database.views.sql_times import age, epoch, from_epoch
+from fleetsyncd.database.views.sql_times import epoch, from_epoch
 from fleetsyncd.text import sanitise
 
 SPARK_SEC = 600
@@ -44,17 +45,6 @@ WITH c AS (
 )
 """  # noqa: S608  made of this file's own text
 _CHANNELS = "SELECT coalesce(json_agg(c ORDER BY c.channel_id), '[]')::text FROM c"
-_NEWEST_VALUES = f"""
-SELECT c.channel_id, c.name, c.unit, c.min_value, c.max_value, m.value, {age("m.time")},
-    {epoch("now()")}
-FROM json_to_recordset({{channels}}::json) AS c(
-    channel_id integer, name text, unit text, min_value float8, max_value float8)
-LEFT JOIN LATERAL (
-    SELECT time, value FROM public.measurements
-    WHERE vehicle_id = %(id)s::uuid AND channel_id = c.channel_id ORDER BY time DESC LIMIT 1
-) m ON true
-ORDER BY c.channel_id
-"""  # noqa: S608  made of this file's own text
 _ALARM_TIMES = ", ".join(map(epoch, ("triggered_at", "resolved_at", "replaced_at")))
 ALARM_COLUMNS = f"alarm_id, channel_id, severity, message, {_ALARM_TIMES}"
 """What `stored_alarm` makes a StoredAlarm of."""
@@ -146,24 +136,23 @@ def channel_values(cursor: Cursor, vehicle_id: UUID, search: str = "") -> list[C
     """
     values = {"id": str(vehicle_id), "limit": MAX_CHANNELS, "search": search}
     channels = value_of(cursor, (_MATCHING if search else _FIRST) + _CHANNELS, values)
-    cursor.execute(_NEWEST_VALUES.format(channels=channels), values)
-    rows = cursor.fetchall()
-    if not rows:
+    newest = newest_values(cursor, channels, values)
+    if not newest:
         return []
-    slices = Slices.until(rows[0][7], SPARK_SEC, SPARK_POINTS)
-    curves = read_exactly(cursor, vehicle_id, [row[0] for row in rows], slices)
+    slices = Slices.until(newest[0].now, SPARK_SEC, SPARK_POINTS)
+    curves = read_exactly(cursor, vehicle_id, [each.channel_id for each in newest], slices)
     return [
         ChannelValue(
-            channel_id=key,
-            name=sanitise(name or "", 100),
-            unit=sanitise(unit or "", 20),
-            min_value=low,
-            max_value=high,
-            value=value,
-            age=age,
-            curve=tuple(map(curves.get(key, {}).get, range(SPARK_POINTS))),
+            channel_id=each.channel_id,
+            name=sanitise(each.name or "", 100),
+            unit=sanitise(each.unit or "", 20),
+            min_value=each.min_value,
+            max_value=each.max_value,
+            value=each.value,
+            age=each.age,
+            curve=tuple(map(curves.get(each.channel_id, {}).get, range(SPARK_POINTS))),
         )
-        for key, name, unit, low, high, value, age, _now in rows
+        for each in newest
     ]
 
 
