@@ -3,6 +3,7 @@ from textual.widgets import DataTable
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.views.journal import PAGE_ROWS
 from tests.tui.driving import Driver, add, attempts, drive, execute, small_fleet
+from tests.tui.test_operations import paused
 
 
 def rows(it: Driver) -> list[list[str]]:
@@ -135,6 +136,34 @@ def test_a_new_row_takes_no_key_from_the_first_one_until_it_is_off_the_screen(
         await it.refresh()
         await it.until(lambda: len(rows(it)) == 72)
         assert rows(it)[table.cursor_row] == third
+
+    drive(database, look)
+
+
+def test_no_key_is_for_the_neighbour_of_a_row_that_was_pushed_off_the_page(
+    database: Database,
+) -> None:
+    journal_of_three(database)
+    crane = execute(database, "SELECT id::text FROM vehicles WHERE name = 'Crane-02'")[0][0]
+
+    async def look(it: Driver) -> None:
+        await opened(it)
+        await it.until(lambda: len(rows(it)) == 10)
+        await it.press("down", "down")
+        attempts(database, crane, PAGE_ROWS, every="1 ms")
+        for _ in range(2):
+            await it.refresh()
+            await it.until(lambda: vehicles(it) == {"Crane-02"})
+            await it.sees("what was chosen is gone")
+            it.app.copy_to_clipboard("before")
+            await it.press("v", "p", "y", "enter")
+            assert (it.dialog(), it.app.clipboard) == ("JournalPage", "before")
+            assert paused(database) == set()
+            attempts(database, crane, 1, every="1 us")
+        await it.press("up")
+        await it.sees_no("what was chosen is gone")
+        await it.press("v")
+        assert it.dialog() == "VehiclePage"
 
     drive(database, look)
 

@@ -22,7 +22,7 @@ from tui.model.view_text import no_such_tag
 from tui.screens.page import Page
 from tui.widgets.fixed_text import FixedText
 from tui.widgets.keyed_table import KeyedTable
-from tui.widgets.row_table import READING
+from tui.widgets.row_table import GONE, READING
 
 NARROW_TAG, WIDE_TAG = 14, 32
 """Terminal cells of a tag, with a column for every state beside it."""
@@ -37,7 +37,6 @@ HEADING: Sequence[str | Text] = (
     "VEH",
     *(Text(STATE_STYLES[it].word.upper(), STATE_STYLES[it].colour) for it in STATES),
 )
-GONE = "what was chosen is gone"
 
 
 class TagsPage(Page):
@@ -114,7 +113,7 @@ class TagsPage(Page):
         """Say what actions apply to."""
         self._update_status_line()
 
-    def on_keyed_table_pointed(self) -> None:
+    def on_row_table_pointed(self) -> None:
         """Say no longer that what was chosen is gone."""
         self._update_status_line()
 
