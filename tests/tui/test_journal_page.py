@@ -2,7 +2,7 @@ from textual.widgets import DataTable
 
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.views.journal import PAGE_ROWS
-from tests.tui.driving import Driver, add, attempts, drive, execute, small_fleet
+from tests.tui.driving import Driver, add, alarm, attempts, drive, execute, small_fleet
 from tests.tui.test_operations import paused
 
 
@@ -166,6 +166,24 @@ def test_no_key_is_for_the_neighbour_of_a_row_that_was_pushed_off_the_page(
         assert it.dialog() == "VehiclePage"
 
     drive(database, look)
+
+
+def test_a_vehicle_with_a_blank_name_is_called_by_its_id_on_every_page(database: Database) -> None:
+    truck = add(database, "Truck-01", "10.8.0.1")
+    attempts(database, truck, 3)
+    alarm(database, truck, 1, "oil lost", "3 h", None)
+    execute(database, "UPDATE vehicles SET name = ' '")
+
+    async def look(it: Driver) -> None:
+        await it.sees(f"? {str(truck)[:15]}")
+        await opened(it)
+        await it.until(lambda: vehicles(it) == {f"{str(truck)[:23]}…"})
+        await it.press("v")
+        await it.sees(f" {str(truck)[:27]}… · ? NEVER")
+        await it.press("escape", "escape", "A")
+        await it.sees(f"oil lost · {truck} · ")
+
+    drive(database, look, size=(120, 30))
 
 
 def test_down_on_the_last_row_opens_the_next_page_of_the_fleets_journal(database: Database) -> None:
