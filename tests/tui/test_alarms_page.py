@@ -14,6 +14,7 @@ from fleetsyncd.database.views.alarms import PAGE_ROWS
 from fleetsyncd.demo.embedded import Server
 from fleetsyncd.severities import OpenAlarms, Severity
 from tests.tui.driving import Driver, alarm, channel, drive, execute, small_fleet
+from tests.tui.test_operations import paused
 from tui.gateway import Gateway
 from tui.model import alarm_totals
 from tui.model.alarm_totals import NARROW_WIDTH, WIDE_WIDTH
@@ -265,6 +266,69 @@ def test_a_worse_alarm_does_not_take_the_first_lines_place_under_the_cursor(
         assert page.vehicle_id == ids["Truck-01"]
 
     drive(database, look)
+
+
+async def is_on_nothing(it: Driver, database: Database) -> None:
+    """Fail unless no key reaches an alarm."""
+    await it.sees("what was chosen is gone")
+    it.app.copy_to_clipboard("before")
+    await it.press("v", "p", "d", "y", "enter")
+    assert (it.dialog(), it.app.clipboard, paused(database)) == ("AlarmsPage", "before", set())
+
+
+@pytest.mark.parametrize(("number", "other"), [(1, "up"), (3, "down"), (2, "up"), (2, "down")])
+def test_no_key_is_for_the_neighbour_of_an_alarm_that_was_resolved(
+    database: Database, number: int, other: str
+) -> None:
+    ids = alarms_of_three(database)
+    line = {1: 0, 3: 2, 2: 3}[number]
+
+    async def look(it: Driver) -> None:
+        await opened(it)
+        await it.press(*["down"] * line)
+        execute(database, "UPDATE alarms_log SET resolved_at = now() WHERE alarm_id = %s", number)
+        await it.refresh()
+        await is_on_nothing(it, database)
+        await it.refresh()
+        await is_on_nothing(it, database)
+        await it.press(other)
+        await it.sees_no("what was chosen is gone")
+        table = it.app.screen.query_one(DataTable)
+        chosen = rows(it)[table.cursor_row]
+        await it.sees(f"{chosen[-1]} · {chosen[3]}")
+        await it.press("v")
+        page = it.app.page
+        assert isinstance(page, VehiclePage)
+        assert page.vehicle_id == ids[chosen[3]]
+
+    drive(database, look)
+
+
+def test_no_key_is_for_the_neighbour_of_an_alarm_that_was_pushed_off_the_page(
+    database: Database,
+) -> None:
+    ids = alarms_of_three(database)
+
+    async def look(it: Driver) -> None:
+        await opened(it)
+        await it.press("end")
+        await it.sees("door open · Truck-01")
+        execute(
+            database,
+            "INSERT INTO alarms_log"
+            " (vehicle_id, alarm_id, channel_id, severity, message, triggered_at)"
+            " SELECT %s::uuid, 100 + n, 1, 'critical', 'number ' || n, now()"
+            " FROM generate_series(1, %s) n",
+            str(ids["Crane-02"]), PAGE_ROWS,
+        )  # fmt: skip
+        await it.refresh()
+        await it.sees(f"1-{PAGE_ROWS} of {PAGE_ROWS + 4}")
+        await is_on_nothing(it, database)
+        await it.press("greater_than_sign")
+        await it.sees(f"{PAGE_ROWS + 1}-{PAGE_ROWS + 4} of {PAGE_ROWS + 4}")
+        await it.sees_no("what was chosen is gone")
+
+    drive(database, look, size=(100, 24))
 
 
 def test_more_alarms_than_a_page_holds_are_turned_by_keys(database: Database) -> None:

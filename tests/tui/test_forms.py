@@ -108,6 +108,55 @@ def test_a_wrong_phrase_is_told_until_another_one_is_typed(database: Database) -
     drive(database, look)
 
 
+@pytest.mark.parametrize("name", ["", "  "])
+def test_a_vehicle_with_a_blank_name_is_called_by_its_id_and_needs_it_to_be_deleted(
+    database: Database, name: str
+) -> None:
+    truck = str(add(database, "Truck-01", "10.8.0.1"))
+    execute(database, "UPDATE vehicles SET name = %s", name)
+
+    async def look(it: Driver) -> None:
+        await it.press("ctrl+d")
+        await it.sees(f"Delete {truck}")
+        await it.press("enter")
+        assert f"that is not {truck}" in error_text(it)
+        assert execute(database, "SELECT name FROM vehicles") == [(name,)]
+        await it.type("#phrase", truck)
+        await it.press("enter")
+        await it.notified(f"{truck}: removed")
+        assert execute(database, "SELECT name FROM vehicles") == []
+
+    drive(database, look)
+
+
+def test_a_name_with_blanks_around_it_can_be_confirmed(database: Database) -> None:
+    add(database, "Truck-01", "10.8.0.1")
+    execute(database, "UPDATE vehicles SET name = ' Truck-01 '")
+
+    async def look(it: Driver) -> None:
+        await it.press("ctrl+d")
+        await it.sees("Type  Truck-01  to confirm")
+        await it.type("#phrase", "Truck-01")
+        await it.press("enter")
+        await it.notified("removed")
+        assert execute(database, "SELECT name FROM vehicles") == []
+
+    drive(database, look)
+
+
+def test_a_deletion_of_several_names_those_with_a_blank_name_by_their_ids(
+    database: Database,
+) -> None:
+    ids = small_fleet(database)
+    execute(database, "UPDATE vehicles SET name = '' WHERE name = 'Truck-01'")
+
+    async def look(it: Driver) -> None:
+        await it.press("asterisk", "ctrl+d")
+        await it.sees("delete 4 vehicles", str(ids["Truck-01"]))
+
+    drive(database, look, size=(160, 40))
+
+
 def test_a_single_row_of_each_kind_is_counted_in_the_singular(database: Database) -> None:
     truck = add(database, "Truck-01", "10.8.0.1")
     attempts(database, truck, 1)

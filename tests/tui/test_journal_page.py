@@ -2,7 +2,8 @@ from textual.widgets import DataTable
 
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.views.journal import PAGE_ROWS
-from tests.tui.driving import Driver, add, attempts, drive, execute, small_fleet
+from tests.tui.driving import Driver, add, alarm, attempts, drive, execute, small_fleet
+from tests.tui.test_operations import paused
 
 
 def rows(it: Driver) -> list[list[str]]:
@@ -137,6 +138,52 @@ def test_a_new_row_takes_no_key_from_the_first_one_until_it_is_off_the_screen(
         assert rows(it)[table.cursor_row] == third
 
     drive(database, look)
+
+
+def test_no_key_is_for_the_neighbour_of_a_row_that_was_pushed_off_the_page(
+    database: Database,
+) -> None:
+    journal_of_three(database)
+    crane = execute(database, "SELECT id::text FROM vehicles WHERE name = 'Crane-02'")[0][0]
+
+    async def look(it: Driver) -> None:
+        await opened(it)
+        await it.until(lambda: len(rows(it)) == 10)
+        await it.press("down", "down")
+        attempts(database, crane, PAGE_ROWS, every="1 ms")
+        for _ in range(2):
+            await it.refresh()
+            await it.until(lambda: vehicles(it) == {"Crane-02"})
+            await it.sees("what was chosen is gone")
+            it.app.copy_to_clipboard("before")
+            await it.press("v", "p", "y", "enter")
+            assert (it.dialog(), it.app.clipboard) == ("JournalPage", "before")
+            assert paused(database) == set()
+            attempts(database, crane, 1, every="1 us")
+        await it.press("up")
+        await it.sees_no("what was chosen is gone")
+        await it.press("v")
+        assert it.dialog() == "VehiclePage"
+
+    drive(database, look)
+
+
+def test_a_vehicle_with_a_blank_name_is_called_by_its_id_on_every_page(database: Database) -> None:
+    truck = add(database, "Truck-01", "10.8.0.1")
+    attempts(database, truck, 3)
+    alarm(database, truck, 1, "oil lost", "3 h", None)
+    execute(database, "UPDATE vehicles SET name = ' '")
+
+    async def look(it: Driver) -> None:
+        await it.sees(f"? {str(truck)[:15]}")
+        await opened(it)
+        await it.until(lambda: vehicles(it) == {f"{str(truck)[:23]}…"})
+        await it.press("v")
+        await it.sees(f" {str(truck)[:27]}… · ? NEVER")
+        await it.press("escape", "escape", "A")
+        await it.sees(f"oil lost · {truck} · ")
+
+    drive(database, look, size=(120, 30))
 
 
 def test_down_on_the_last_row_opens_the_next_page_of_the_fleets_journal(database: Database) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from fleetsyncd.database.pool import Database
 from fleetsyncd.demo.embedded import Server
-from tests.tui.driving import Driver, drive, execute, small_fleet
+from tests.tui.driving import Driver, add, drive, execute, small_fleet
 from tests.tui.terminal import terminal
 from tests.tui.test_backfills_page import three_backfills
 from tests.tui.test_operations import asked_for, paused
@@ -110,6 +110,47 @@ def test_an_action_on_the_rest_of_the_marked_vehicles_asks_and_tells_which_were_
         await it.press("y")
         await it.notified("Dozer-03: paused")
         await it.sees_no("removed meanwhile")
+
+    drive(database, look)
+
+
+def test_marked_vehicles_that_were_removed_hide_neither_filter_nor_counts(
+    database: Database,
+) -> None:
+    small_fleet(database)
+    for number in range(12):
+        add(database, f"excavator-{number:04}", f"10.9.0.{number + 1}")
+
+    async def look(it: Driver) -> None:
+        await it.refresh()
+        await it.press("slash", *"excav", "enter", "asterisk", "escape")
+        await it.press("exclamation_mark", "slash", *"st:error", "enter")
+        remove(database, "excavator-0000")
+        await it.refresh()
+        await it.sees(
+            "11 marked, 11 not shown · 1 marked is gone · problems only · filter: st:error"
+        )
+        execute(database, "DELETE FROM vehicles WHERE name LIKE 'excavator%%'")
+        await it.refresh()
+        await it.sees("12 marked are gone · problems only · filter: st:error · 1-1 of 1 (4)")
+        await it.press("p")
+        await it.sees("nothing was done")
+        assert paused(database) == set()
+
+    drive(database, look)
+
+
+def test_the_long_name_of_a_vehicle_that_was_removed_hides_neither_filter_nor_counts(
+    database: Database,
+) -> None:
+    small_fleet(database)
+    add(database, "a" * 60, "10.9.0.1")
+
+    async def look(it: Driver) -> None:
+        await it.press("home", "exclamation_mark", "slash", *"st:error,never", "enter", "home")
+        remove(database, "a" * 60)
+        await it.refresh()
+        await it.sees("aaa… is gone · problems only · filter: st:error,never · 1-2 of 2 (4)")
 
     drive(database, look)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from textual.widgets import Input
+from textual.widgets import DataTable, Input
 
 from fleetsyncd.database.pool import Database
 from fleetsyncd.database.shard_locks import shard_of
@@ -160,6 +160,35 @@ def test_the_cursor_stays_on_its_group_when_the_order_changes(sites: Database) -
         await it.sees("all 6 vehicles of north")
         order = it.lines()
         assert order.index(row_of(it, "north")) < order.index(row_of(it, "south"))
+
+    drive(sites, look)
+
+
+def test_of_very_many_tags_those_with_the_most_trouble_are_shown_and_the_others_told(
+    sites: Database,
+) -> None:
+    tag(sites, "Truck-01", *(f"vin-{number:04}" for number in range(1500)))
+    tag(sites, "Loader-04", "zz-last")
+    add(sites, "Crane-09", "10.9.0.9")
+
+    async def look(it: Driver) -> None:
+        await it.press("number_sign")
+        told = "the 200 tags with the most trouble of 1,504; / on the fleet finds tag:NAME"
+        await it.sees(told, " 1,504 tags · ")
+        table = it.app.screen.query_one(DataTable)
+        labels = [str(table.get_row_at(row)[0]) for row in range(table.row_count)]
+        assert (len(labels), labels[-1]) == (201, "(no tag)")
+        assert "zz-last" in labels[:4]
+        await it.press("end")
+        await it.sees("1 vehicle of (no tag)")
+        await it.press("up")
+        await it.sees(f"1 vehicle of {labels[199]}")
+        await it.press("E")
+        await it.sees("Export 1,505 rows")
+        await it.press("escape")
+        tag(sites, "Truck-01", "north")
+        await it.refresh()
+        await it.sees_no("with the most trouble")
 
     drive(sites, look)
 

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from fleetsyncd.cells import cut
 from fleetsyncd.states import VehicleOverview
 from fleetsyncd.text import listed
 from tui.model.filters import NO_FILTER, PROBLEMS, Filter
@@ -18,6 +19,7 @@ from tui.model.tag_text import gone
 from tui.model.targets import Targets
 
 _PROBLEMS = tuple(PROBLEMS)
+_BRIEF_CELLS = 12
 
 
 @dataclass
@@ -210,6 +212,13 @@ class FleetView:
             return f"{listed(self.lost_marks)}: marked, and {what}"
         lost = self.lost_cursor if with_cursor else ""
         return f"{lost} {gone(self.tags)}" if lost else ""
+
+    def lost_briefly(self) -> str:
+        """Say the same as `lost_text` where there is little room: how many, or a part of a name."""
+        if self.lost_marks:
+            number = len(self.lost_marks)
+            return f"{number} marked {'is' if number == 1 else 'are'} gone"
+        return f"{cut(self.lost_cursor, _BRIEF_CELLS)} is gone" if self.lost_cursor else ""
 
     @property
     def hidden_by(self) -> str:

@@ -11,19 +11,33 @@ from tui.formatting import STATE_STYLES, progress_text
 from tui.model.fleet_view import FleetView
 from tui.model.sorting import SORT_TITLES
 
+SEPARATOR = " · "
 _FILTER_CELLS = 40
 _TAG_CELLS, _TAGS_CELLS = 30, 50
 """Of one tag, and of several in a line."""
 
 
-def view_parts(view: FleetView, top: int, on_screen: int, *, wrong: bool = False) -> list[str]:
+def view_line(view: FleetView, top: int, on_screen: int, width: int, *, wrong: bool = False) -> str:
     """Return what is shown in which order; `top` is the index of the first row on the screen.
 
+    Vehicles that are gone are named where `width` cells have room for it, and the sort, which the
+    heading shows too, gives way to them.
     `wrong` says that what the operator types is no filter: then the last one that was still holds.
     """
-    parts = [view.marks_text] if view.marked else []
-    parts += filter(None, [view.lost_text()])
-    parts += _kept(view)
+    chosen, counts = _chosen(view, wrong=wrong), _counts(view, top, on_screen)
+    sort = f"sort {SORT_TITLES[view.sort]}{'▼' if view.descending else '▲'}"
+    lost, briefly = view.lost_text(), view.lost_briefly()
+    tries = [(lost, sort), (briefly, sort), (briefly, "")] if lost else [("", sort)]
+    lines = [
+        SEPARATOR.join(filter(None, [view.marks_text, gone, *chosen, order, counts]))
+        for gone, order in tries
+    ]
+    return next((line for line in lines if cell_len(line) <= width), lines[-1])
+
+
+def _chosen(view: FleetView, *, wrong: bool) -> list[str]:
+    """Return which vehicles are shown."""
+    parts = _kept(view)
     if view.problems_only:
         parts.append("problems only")
     if view.filter.text:
@@ -31,11 +45,13 @@ def view_parts(view: FleetView, top: int, on_screen: int, *, wrong: bool = False
         parts.append(f"{word} {cut(sanitise(view.filter.text), _FILTER_CELLS)}")
     elif wrong:
         parts.append("still no filter")
-    parts.append(f"sort {SORT_TITLES[view.sort]}{'▼' if view.descending else '▲'}")
+    return parts
+
+
+def _counts(view: FleetView, top: int, on_screen: int) -> str:
     last = min(top + on_screen, len(view.shown))
     total = f" ({view.total})" if len(view.shown) != view.total else ""
-    parts.append(f"{min(top + 1, last)}-{last} of {len(view.shown)}{total}")
-    return parts
+    return f"{min(top + 1, last)}-{last} of {len(view.shown)}{total}"
 
 
 def _kept(view: FleetView) -> list[str]:

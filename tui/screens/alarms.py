@@ -20,9 +20,10 @@ from tui.model.typed_filter import TypedFilter
 from tui.screens.alarm_plot import plot_of_alarm
 from tui.screens.page import Page
 from tui.screens.vehicle import VehiclePage
-from tui.widgets.alarm_cells import ahead_text, channel_text, is_doubtful
+from tui.widgets.alarm_cells import ahead_text, channel_text, export_row, is_doubtful
 from tui.widgets.alarm_table import AlarmTable
 from tui.widgets.fixed_text import FixedText
+from tui.widgets.row_table import GONE
 
 LOWEST_SEVERITIES: tuple[Severity, ...] = (
     Severity.INFO, Severity.CRITICAL, Severity.ALARM, Severity.WARNING,
@@ -101,6 +102,10 @@ class AlarmsPage(Page):
         """Show the alarm under the cursor in full width."""
         self._update_lines()
 
+    def on_row_table_pointed(self) -> None:
+        """Say no longer that what was chosen is gone."""
+        self._update_lines()
+
     def _update_lines(self) -> None:
         table = self.alarm_table
         is_empty = table.page is not None and not table.page.rows
@@ -141,6 +146,8 @@ class AlarmsPage(Page):
         if self.filter_error:
             return Text(f" {self.filter_error}", "bold red", no_wrap=True, overflow="ellipsis")
         parts = [f"open alarms {self.alarm_table.position_text}", self.order.value]
+        if self.alarm_table.is_lost:
+            parts.insert(1, GONE)
         if self.lowest:
             lowest = LOWEST_SEVERITIES[self.lowest]
             worse = "" if lowest is Severity.CRITICAL else " and worse"
@@ -233,8 +240,8 @@ class AlarmsPage(Page):
 
     def copy_text(self) -> str:
         """Return the alarm under the cursor, its cells separated by tabs."""
-        rows = self.export_table().rows
-        return "\t".join(rows[self.alarm_table.cursor_row]) if rows else ""
+        alarm = self.alarm_table.alarm
+        return "" if alarm is None else "\t".join(export_row(alarm))
 
     def export_table(self) -> ExportTable:
         """Return the alarms of the shown page."""

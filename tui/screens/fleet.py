@@ -110,10 +110,11 @@ class FleetPage(Page):
     def _update_status_line(self) -> None:
         """Show what the table shows, why the vehicle under the cursor is so, and a hint."""
         table = self.fleet_table
-        parts = view_text.view_parts(
-            self.view, round(table.scroll_y), table.rows_on_screen, wrong=bool(self._typed.fault)
-        )
-        self.query_one("#status-line", FixedText).show(_line(" · ".join(parts)))
+        line = view_text.view_line(
+            self.view, round(table.scroll_y), table.rows_on_screen, self.size.width - 1,
+            wrong=bool(self._typed.fault),
+        )  # fmt: skip
+        self.query_one("#status-line", FixedText).show(_line(line))
         self.query_one("#reason", FixedText).show(self._reason())
         hint = self._hint()
         self.query_one("#hint", FixedText).show(Text(hint))

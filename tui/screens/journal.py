@@ -14,6 +14,7 @@ from tui.model.export_table import ExportTable
 from tui.screens.page import Page
 from tui.widgets.fixed_text import FixedText
 from tui.widgets.journal_table import JournalTable
+from tui.widgets.row_table import GONE
 
 RESULT_FILTERS: tuple[tuple[Outcome, ...], ...] = (
     (),
@@ -71,10 +72,16 @@ class JournalPage(Page):
         parts = ["journal", "/".join(RESULT_FILTERS[self.result_filter]) or "all results"]
         if self.name_part:
             parts.append(f"vehicles with {self.name_part}")
+        if table.is_lost:
+            parts.insert(1, GONE)
         parts.append(table.page_text)
         if table.is_read and not table.entries:
             parts.append("nothing to show")
         self.query_one("#status-line", FixedText).show(Text(" " + " · ".join(parts), no_wrap=True))
+
+    def on_row_table_pointed(self) -> None:
+        """Say no longer that what was chosen is gone."""
+        self._update_status_line()
 
     def _apply_filter(self) -> None:
         table = self.query_one(JournalTable)
@@ -123,8 +130,8 @@ class JournalPage(Page):
     def copy_text(self) -> str:
         """Return the row under the cursor, its cells separated by tabs."""
         table = self.query_one(JournalTable)
-        rows = table.rows_for_export()
-        return "\t".join(rows[table.cursor_row]) if rows else ""
+        row = table.picked_row
+        return "" if row is None else "\t".join(table.rows_for_export()[row])
 
     def export_table(self) -> ExportTable:
         """Return the rows of the shown page of the journal."""

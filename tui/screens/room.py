@@ -17,7 +17,7 @@ from tui.model.tag_text import gone
 from tui.screens.page import Page
 from tui.widgets.fixed_text import FixedText
 from tui.widgets.keyed_table import KeyedTable
-from tui.widgets.row_table import Fields, RowTable
+from tui.widgets.row_table import GONE, Fields, RowTable
 
 
 class Room(Page):
@@ -124,11 +124,11 @@ class Room(Page):
         if self.name_part:
             parts.insert(1, f"vehicles with {self.name_part}")
         if self.table.is_lost and self.table.keys:
-            parts.insert(1, "what was chosen is gone")
+            parts.insert(1, GONE)
         line = Text(" " + " · ".join(parts), no_wrap=True, overflow="ellipsis")
         self.query_one("#status-line", FixedText).show(line)
 
-    def on_keyed_table_pointed(self) -> None:
+    def on_row_table_pointed(self) -> None:
         """Say no longer that what was chosen is gone."""
         self.show_state()
 

@@ -11,6 +11,7 @@ from textual.widgets import DataTable
 
 from fleetsyncd.cells import cut
 from fleetsyncd.states import State
+from fleetsyncd.text import counted
 from tui.context import ScreenContext
 from tui.formatting import STATE_STYLES
 from tui.gateway import Snapshot
@@ -22,10 +23,12 @@ from tui.model.view_text import no_such_tag
 from tui.screens.page import Page
 from tui.widgets.fixed_text import FixedText
 from tui.widgets.keyed_table import KeyedTable
-from tui.widgets.row_table import READING
+from tui.widgets.row_table import GONE, READING
 
 NARROW_TAG, WIDE_TAG = 14, 32
 """Terminal cells of a tag, with a column for every state beside it."""
+MOST_TAGS = 200
+"""Rows of tags: the table has a key press wait for as long as it takes to fill it."""
 STATES = (
     State.ERROR, State.TIMEOUT, State.LATE, State.NEVER, State.CATCHING_UP, State.PAUSED,
     State.ONLINE,
@@ -37,7 +40,6 @@ HEADING: Sequence[str | Text] = (
     "VEH",
     *(Text(STATE_STYLES[it].word.upper(), STATE_STYLES[it].colour) for it in STATES),
 )
-GONE = "what was chosen is gone"
 
 
 class TagsPage(Page):
@@ -59,11 +61,14 @@ class TagsPage(Page):
     def __init__(self, context: ScreenContext) -> None:
         super().__init__(context)
         self.groups: list[TagGroup] = []
+        self.shown: list[TagGroup] = []
+        """Those of the groups that have a row."""
 
     def body(self) -> ComposeResult:
-        """Lay out the table, a hint and a status line."""
+        """Lay out the table, a hint, what is not shown and a status line."""
         yield KeyedTable(HEADING)
         yield FixedText(id="hint")
+        yield FixedText(id="left-out")
         yield FixedText(id="status-line")
 
     def on_mount(self) -> None:
@@ -79,18 +84,24 @@ class TagsPage(Page):
             table.show_notice(unread if self.context.state.lost else READING)
             return
         self.groups = groups(snapshot.vehicles, self.context.state.tags)
+        tagged = [group for group in self.groups if group.tag is not None]
+        self.shown = [*tagged[:MOST_TAGS], *self.groups[len(tagged) :]]
         tag_width = WIDE_TAG if self.wide else NARROW_TAG
-        tags = [group.tag for group in self.groups]
         table.show_rows(
-            [group.label for group in self.groups],
-            [_cells(group, tag_width) for group in self.groups],
+            [group.label for group in self.shown],
+            [_cells(group, tag_width) for group in self.shown],
         )
-        hint = "" if any(tag is not None for tag in tags) else self._why_none(snapshot)
         # Without a row the table would say that it reads; it is not hidden, for its keys' sake.
-        table.set_class(not tags, "-empty")
-        self.query_one("#hint", FixedText).show(Text(hint))
-        self.query_one("#hint").display = bool(hint)
+        table.set_class(not self.groups, "-empty")
+        self._show_text("hint", "" if tagged else self._why_none(snapshot))
+        self._show_text("left-out", _left_out(len(tagged)))
         self._update_status_line()
+
+    def _show_text(self, name: str, text: str) -> None:
+        """Show a text that has no line while it is empty."""
+        line = self.query_one(f"#{name}", FixedText)
+        line.show(Text(text))
+        line.display = bool(text)
 
     def _why_none(self, snapshot: Snapshot) -> str:
         """Return why there is no tag, and what sets one."""
@@ -103,7 +114,7 @@ class TagsPage(Page):
     def _chosen(self) -> TagGroup | None:
         """The group under the cursor."""
         row = self.query_one(KeyedTable).picked_row
-        return self.groups[row] if row is not None and row < len(self.groups) else None
+        return self.shown[row] if row is not None and row < len(self.shown) else None
 
     @property
     def _is_lost(self) -> bool:
@@ -114,14 +125,14 @@ class TagsPage(Page):
         """Say what actions apply to."""
         self._update_status_line()
 
-    def on_keyed_table_pointed(self) -> None:
+    def on_row_table_pointed(self) -> None:
         """Say no longer that what was chosen is gone."""
         self._update_status_line()
 
     def _update_status_line(self) -> None:
         group = self._chosen
         number = sum(each.tag is not None for each in self.groups)
-        line = f" {number} tag{'' if number == 1 else 's'}"
+        line = f" {counted(number, 'tag')}"
         if self._is_lost:
             line += f" · {GONE}"
         if group is not None:
@@ -160,6 +171,13 @@ class TagsPage(Page):
         """Return the groups."""
         heading = ["tag", "vehicles", *(state.value for state in STATES)]
         return ExportTable("tags", heading, [_row(group) for group in self.groups])
+
+
+def _left_out(tags: int) -> str:
+    """Return that not all tags are shown, and what finds another one; empty if all are."""
+    if tags <= MOST_TAGS:
+        return ""
+    return f" the {MOST_TAGS} tags with the most trouble of {tags:,}; / on the fleet finds tag:NAME"
 
 
 def _cells(group: TagGroup, tag_width: int) -> list[Text]:

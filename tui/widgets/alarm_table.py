@@ -55,8 +55,6 @@ class AlarmTable(RowTable):
         """The names of severities that were read, in lower case."""
         self.stale = False
         """Whether all alarms are dimmed, because they may be out of date."""
-        self._cursor_key: tuple[UUID, int] | None = None
-        """The alarm under the cursor; None makes the next rows be shown from the first one on."""
         self._seen: set[tuple[UUID, int]] = set()
         """The alarms of this page that are not new to the operator."""
         self._reads = 0
@@ -68,9 +66,9 @@ class AlarmTable(RowTable):
 
     @property
     def alarm(self) -> FleetAlarm | None:
-        """The alarm under the cursor."""
-        rows = () if self.page is None else self.page.rows
-        return rows[self.cursor_row] if 0 <= self.cursor_row < len(rows) else None
+        """The alarm under the cursor; None if the cursor is on nothing."""
+        rows, at = () if self.page is None else self.page.rows, self.picked_row
+        return rows[at] if at is not None and at < len(rows) else None
 
     def reload(self) -> None:
         """Read this page again, in the background."""
@@ -113,18 +111,21 @@ class AlarmTable(RowTable):
             fill(self, self._rows_of_cells(self.page))
 
     def _show(self, page: AlarmPage) -> None:
-        """Show the rows; the cursor stays on its alarm, else on its line.
+        """Show the rows; the cursor stays on its alarm, else it is on nothing.
 
         On the first line too: a key that comes just after a worse alarm would open its vehicle.
         """
+        held = self.alarm
         self.page = page
         self.severity_names |= {each.severity.strip().lower() for each in page.rows} - {""}
         fill(self, self._rows_of_cells(page))
         rows = {alarm.key: row for row, alarm in enumerate(page.rows)}
-        if self._cursor_key is None:
+        if held is not None and held.key in rows:
+            self.move_cursor(row=rows[held.key], animate=False)
+        elif held is not None or self.is_lost:
+            self._set_lost(bool(rows))
+        else:
             self.move_cursor(row=0, animate=False)
-        elif self._cursor_key in rows:
-            self.move_cursor(row=rows[self._cursor_key], animate=False)
         self._note_cursor()
 
     def _rows_of_cells(self, page: AlarmPage) -> list[list[Text]]:
@@ -144,7 +145,6 @@ class AlarmTable(RowTable):
         # What comes below the cursor is not missed: the operator reads downwards.
         self._seen.intersection_update(keys)
         self._seen.update(keys[self.cursor_row :])
-        self._cursor_key = None if self.alarm is None else self.alarm.key
         self.post_message(self.Moved())
 
     def on_data_table_row_highlighted(self) -> None:
@@ -167,7 +167,8 @@ class AlarmTable(RowTable):
 
     def _turn_page(self) -> None:
         """Read other alarms; those of before would stand under a name that is not theirs."""
-        self.page, self._cursor_key = None, None
+        self.page = None
+        self._set_lost(False)
         self.clear()
         self.show_notice(READING)
         self.reload()
@@ -179,7 +180,7 @@ class AlarmTable(RowTable):
 
     def action_cursor_down(self) -> None:
         """Move down; from the last row, go to the next page."""
-        if self.row_count and self.cursor_row == self.row_count - 1:
+        if self.row_count and self.picked_row == self.row_count - 1:
             self.action_older()
         else:
             super().action_cursor_down()

@@ -78,8 +78,8 @@ class JournalTable(RowTable):
         self._painted: list[JournalEntry] = []
         self._follows = True
         """Whether the operator has put the cursor on the newest row, or nowhere yet."""
-        self._put_on = 0
-        """Where the cursor was put when the rows were shown."""
+        self._put_on: int | None = 0
+        """Where the cursor was put when the rows were shown; None: on nothing."""
 
     def on_mount(self) -> None:
         """Add the columns."""
@@ -136,37 +136,43 @@ class JournalTable(RowTable):
     def _turn_page(self) -> None:
         """Read other rows; those of before would stand under a name that is not theirs."""
         self.entries, self._painted, self.is_read = [], [], False
+        self._set_lost(False)
         self.clear()
         self.show_notice(READING)
         self.reload()
 
     def _update_rows(self) -> None:
-        """Show the rows; the cursor stays on its row.
+        """Show the rows; the cursor stays on its row, else it is on nothing.
 
         A key that comes just after a new row is for the row that was read. One that was the first
         row is left when newer ones push it off the screen: the page follows all the same.
         """
         if self.entries == self._painted:
             return
-        id_under_cursor = None
-        if self._painted and 0 <= self.cursor_row < len(self._painted):
-            id_under_cursor = self._painted[self.cursor_row].id
-            if self.cursor_row != self._put_on:  # by the operator
-                self._follows = self.cursor_row == 0
-        else:
+        at = self.cursor_row
+        held = None if self.picked_row is None else self._painted[at].id
+        if not self._painted:
             self._follows = True
+        elif held is not None and at != self._put_on:  # by the operator
+            self._follows = at == 0
         self.clear()
         rows = [self._cells(entry) for entry in self.entries]
         widen(self, rows)
         self.add_rows(rows)
         self._painted = self.entries
-        indexes = {entry.id: index for index, entry in enumerate(self.entries)}
-        row = indexes.get(id_under_cursor, 0)
-        if self._follows and row >= self.scrollable_content_region.height - self.header_height:
+        self._put_cursor(held, at)
+
+    def _put_cursor(self, held: int | None, at: int) -> None:
+        """Put the cursor on the row with the id `held`, else on nothing, about where it was."""
+        rows = {entry.id: n for n, entry in enumerate(self.entries)}
+        row = None if held is None else rows.get(held)
+        last_on_screen = self.scrollable_content_region.height - self.header_height - 1
+        if self._follows and (row is None or row > last_on_screen):
             row = 0
         self._put_on = row
+        self._set_lost(row is None and bool(rows))
         if rows:
-            self.move_cursor(row=row, animate=False)
+            self.move_cursor(row=min(at, len(rows) - 1) if row is None else row, animate=False)
 
     def _cells(self, entry: JournalEntry) -> list[Text]:
         style = outcome_style(entry.status)
@@ -202,9 +208,10 @@ class JournalTable(RowTable):
 
     def action_details(self) -> None:
         """Show the row under the cursor in full."""
-        if 0 <= self.cursor_row < len(self.entries):
-            started = moment_text(self.entries[self.cursor_row].started_at)
-            row = [started, *self.rows_for_export()[self.cursor_row][1:]]
+        at = self.picked_row
+        if at is not None:
+            started = moment_text(self.entries[at].started_at)
+            row = [started, *self.rows_for_export()[at][1:]]
             self.post_message(self.Opened(list(zip(HEADING, row, strict=True))))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -215,12 +222,12 @@ class JournalTable(RowTable):
 
     def action_vehicle(self) -> None:
         """Open the page of the vehicle of the row under the cursor."""
-        if 0 <= self.cursor_row < len(self.entries):
-            self.post_message(VehicleWanted(self.entries[self.cursor_row].vehicle_id))
+        if self.picked_row is not None:
+            self.post_message(VehicleWanted(self.entries[self.picked_row].vehicle_id))
 
     def action_cursor_down(self) -> None:
         """Move down; from the last row, go to the next older page."""
-        if self.entries and self.cursor_row == len(self.entries) - 1:
+        if self.entries and self.picked_row == len(self.entries) - 1:
             self.action_older()
         else:
             super().action_cursor_down()

@@ -6,7 +6,6 @@ from typing import ClassVar
 from rich.cells import cell_len
 from rich.text import Text
 from textual.binding import Binding, BindingType
-from textual.message import Message
 
 from tui.widgets.row_table import Rows, RowTable, fill
 
@@ -18,8 +17,7 @@ NARROWEST, SCROLLBAR = 8, 2
 class KeyedTable(RowTable):
     """Rows with a key each; with `marks`, a first column that shows which are marked.
 
-    When the row under the cursor goes, or all that are marked, the cursor is on nothing until the
-    operator moves it: a key that was meant for a row is for no other.
+    When all rows that are marked go, the cursor is on nothing too.
     Enter is the screen's: its action is `open_row`.
     """
 
@@ -28,16 +26,11 @@ class KeyedTable(RowTable):
                 tooltip="Open the line under the cursor, or show it in full"),
     ]  # fmt: skip
 
-    class Pointed(Message):
-        """The operator has moved the cursor, which was on nothing, to a row."""
-
     def __init__(self, heading: Sequence[str | Text], *, marks: bool = False) -> None:
         super().__init__()
         self.heading = heading
         self.marked: set[Hashable] = set()
         self.keys: list[Hashable] = []
-        self.is_lost = False
-        """Whether the cursor is on nothing, because what it was for is gone."""
         self._is_anew = False
         self._has_marks = marks
         self._cells: list[Sequence[Text]] = []
@@ -74,49 +67,6 @@ class KeyedTable(RowTable):
         self._is_anew = True
         self._set_lost(False)
 
-    def _set_lost(self, is_lost: bool) -> None:
-        self.is_lost, self.show_cursor = is_lost, not is_lost
-
-    def _point(self) -> None:
-        """Take the cursor back to its line, as the operator moves it."""
-        if self.is_lost:
-            self._set_lost(False)
-            self.post_message(self.Pointed())
-
-    def action_cursor_up(self) -> None:
-        """Move the cursor up."""
-        self._point()
-        super().action_cursor_up()
-
-    def action_cursor_down(self) -> None:
-        """Move the cursor down."""
-        self._point()
-        super().action_cursor_down()
-
-    def action_page_up(self) -> None:
-        """Move the cursor a page up."""
-        self._point()
-        super().action_page_up()
-
-    def action_page_down(self) -> None:
-        """Move the cursor a page down."""
-        self._point()
-        super().action_page_down()
-
-    def action_scroll_top(self) -> None:
-        """Move the cursor to the first row."""
-        self._point()
-        super().action_scroll_top()
-
-    def action_scroll_bottom(self) -> None:
-        """Move the cursor to the last row."""
-        self._point()
-        super().action_scroll_bottom()
-
-    def on_click(self) -> None:
-        """Let a click move the cursor."""
-        self._point()
-
     def on_resize(self) -> None:
         """Cut the rows for the new width."""
         self._paint()
@@ -139,12 +89,6 @@ class KeyedTable(RowTable):
         taken = sum(width + 2 * self.cell_padding for width in widths) + 2 * self.cell_padding
         left = max(NARROWEST, self.app.size.width - taken - SCROLLBAR)
         return [[*row[:-1], _cut(row[-1], left)] for row in rows]
-
-    @property
-    def picked_row(self) -> int | None:
-        """Index of the row under the cursor; None if the cursor is on nothing."""
-        is_on_row = not self.is_lost and 0 <= self.cursor_row < len(self.keys)
-        return self.cursor_row if is_on_row else None
 
     @property
     def cursor_key(self) -> Hashable | None:

@@ -16,6 +16,8 @@ Rows = Sequence[Sequence[Text]]
 Fields = Sequence[tuple[str, str]]
 """A row in full, as (name, text) pairs."""
 READING = "reading …"
+GONE = "what was chosen is gone"
+"""What a status line says while the cursor is on nothing."""
 
 
 def unread(reason: str) -> str:
@@ -49,7 +51,11 @@ def widen(table: "DataTable[Text]", rows: Rows) -> None:
 
 
 class RowTable(DataTable[Text]):
-    """A table of rows, with the same keys to move the cursor as the fleet table."""
+    """A table of rows, with the same keys to move the cursor as the fleet table.
+
+    When the row under the cursor goes, the cursor is on nothing until the operator moves it: a key
+    that was meant for a row is for no other.
+    """
 
     class Opened(Message):
         """The operator wants to see a row in full."""
@@ -57,6 +63,9 @@ class RowTable(DataTable[Text]):
         def __init__(self, fields: Fields) -> None:
             super().__init__()
             self.fields = fields
+
+    class Pointed(Message):
+        """The operator has moved the cursor, which was on nothing, to a row."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("k", "cursor_up", "Up", show=False, id="rows.up"),
@@ -70,6 +79,57 @@ class RowTable(DataTable[Text]):
 
     def __init__(self) -> None:
         super().__init__(cursor_type="row")
+        self.is_lost = False
+        """Whether the cursor is on nothing, because what it was for is gone."""
+
+    @property
+    def picked_row(self) -> int | None:
+        """Index of the row under the cursor; None if the cursor is on nothing."""
+        is_on_row = not self.is_lost and 0 <= self.cursor_row < self.row_count
+        return self.cursor_row if is_on_row else None
+
+    def _set_lost(self, is_lost: bool) -> None:
+        self.is_lost, self.show_cursor = is_lost, not is_lost
+
+    def _point(self) -> None:
+        """Take the cursor back to its line, as the operator moves it."""
+        if self.is_lost:
+            self._set_lost(False)
+            self.post_message(self.Pointed())
+
+    def action_cursor_up(self) -> None:
+        """Move the cursor up."""
+        self._point()
+        super().action_cursor_up()
+
+    def action_cursor_down(self) -> None:
+        """Move the cursor down."""
+        self._point()
+        super().action_cursor_down()
+
+    def action_page_up(self) -> None:
+        """Move the cursor a page up."""
+        self._point()
+        super().action_page_up()
+
+    def action_page_down(self) -> None:
+        """Move the cursor a page down."""
+        self._point()
+        super().action_page_down()
+
+    def action_scroll_top(self) -> None:
+        """Move the cursor to the first row."""
+        self._point()
+        super().action_scroll_top()
+
+    def action_scroll_bottom(self) -> None:
+        """Move the cursor to the last row."""
+        self._point()
+        super().action_scroll_bottom()
+
+    def on_click(self) -> None:
+        """Let a click move the cursor."""
+        self._point()
 
     def show_notice(self, text: str) -> None:
         """Say why the table has no rows; shown only while it has none."""

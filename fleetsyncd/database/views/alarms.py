@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.json import Decoder
 
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.database.vehicle_state import IS_PAUSED
+from fleetsyncd.database.vehicle_state import IS_PAUSED, name_of
 from fleetsyncd.database.views.fleet import cached_id
 from fleetsyncd.database.views.sql_times import age, epoch, from_epoch
 from fleetsyncd.severities import KNOWN_NAMES, UNKNOWN, OpenAlarms, Severity
@@ -49,7 +49,7 @@ WITH open AS MATERIALIZED (
     FROM public.alarms_log a WHERE a.resolved_at IS NULL
 ),
 matching AS MATERIALIZED (
-    SELECT o.*, coalesce(v.name, v.id::text) AS vehicle, v.last_seen_at, c.name AS channel,
+    SELECT o.*, {name_of()} AS vehicle, v.last_seen_at, c.name AS channel,
         c.unit, c.min_value, c.max_value
     FROM open o JOIN public.vehicles v ON v.id = o.vehicle_id
     LEFT JOIN public.channel_config c
@@ -196,7 +196,7 @@ def _conditions(chosen: AlarmFilter, key: str = "") -> tuple[str, dict[str, Any]
     if chosen.vehicles:
         sql += (
             f" AND EXISTS (SELECT FROM unnest(%({key}vehicles)s::text[]) part"
-            " WHERE strpos(lower(coalesce(v.name, v.id::text)), lower(part)) > 0)"
+            f" WHERE strpos(lower({name_of()}), lower(part)) > 0)"
         )
         values[f"{key}vehicles"] = list(chosen.vehicles)
     if chosen.scope is not None:

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from fleetsyncd.database.pool import Cursor
-from fleetsyncd.database.vehicle_state import IS_PAUSED
+from fleetsyncd.database.vehicle_state import IS_PAUSED, name_of
 from fleetsyncd.database.views.chosen import CHOSEN, Chosen
 from fleetsyncd.models import Window
 from fleetsyncd.states import GapProgress
@@ -134,7 +134,7 @@ def _order(job: ListedJob[JobStatus]) -> tuple[bool, float, datetime, UUID]:
 def status_sql(table: str, columns: str) -> str:
     """Return SQL for the vehicles' jobs `j`: their names, what all jobs have, and `columns`."""
     return f"""
-SELECT j.vehicle_id::text, coalesce(v.name, j.vehicle_id::text),
+SELECT j.vehicle_id::text, {name_of()},
     j.from_at, j.to_at, j.reached_at, j.asked_at, j.gone_sec, j.busy_sec, j.finished_at,
     left(j.last_error, {ERROR_LIMIT}), {IS_PAUSED},
     CASE WHEN v.sync_status IN ('timeout', 'error')

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from fleetsyncd.database.pool import Cursor
+from fleetsyncd.database.vehicle_state import name_of
 from fleetsyncd.database.views.chosen import CHOSEN, Chosen
 from fleetsyncd.database.views.history import read_histories
 from fleetsyncd.database.views.journal_hours import HourCount
@@ -36,7 +37,7 @@ class LastHour:
 
 
 _COLUMNS = f"""
-SELECT j.id, j.vehicle_id::text, coalesce(v.name, j.vehicle_id::text), {epoch("j.started_at")},
+SELECT j.id, j.vehicle_id::text, {name_of()}, {epoch("j.started_at")},
     {epoch("j.finished_at")},
     j.status, j.rows_written, left(j.error_msg, {_ERROR_LIMIT})
 """

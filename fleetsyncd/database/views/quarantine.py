@@ -10,6 +10,7 @@ from fleetsyncd.database.quarantine import (
     RefusedGroup,
     quarantined_row,
 )
+from fleetsyncd.database.vehicle_state import name_of
 from fleetsyncd.database.views.chosen import ALL, CHOSEN, Chosen
 from fleetsyncd.text import sanitise
 
@@ -18,7 +19,7 @@ MOST_GROUPS = 200
 PAGE_ROWS = 100
 _NAME_LIMIT, _CALL_LIMIT, _REASON_LIMIT = 200, 100, 2_000
 _GROUPS = f"""
-SELECT q.vehicle_id::text, coalesce(v.name, q.vehicle_id::text), q.call, min(q.reason),
+SELECT q.vehicle_id::text, {name_of(key="q.vehicle_id")}, q.call, min(q.reason),
     {REASON_HASH}, count(*), max(q.id), max(q.at)
 FROM fleetsync.quarantine q JOIN public.vehicles v ON v.id = q.vehicle_id
 WHERE {CHOSEN}

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from fleetsyncd.database.cluster import value_of
 from fleetsyncd.database.pool import Cursor
+from fleetsyncd.database.vehicle_state import name_of
 from fleetsyncd.database.views.newest_values import newest_values
 from fleetsyncd.database.views.rights import may_read
 from fleetsyncd.database.views.series import Slices, read_exactly
@@ -63,7 +64,7 @@ SELECT {ALARM_COLUMNS} FROM {{stored}} WHERE vehicle_id = %s::uuid
 ORDER BY coalesce(resolved_at, replaced_at) IS NOT NULL, triggered_at DESC LIMIT %s
 """  # noqa: S608  made of this file's own text
 _DETAILS = f"""
-SELECT coalesce(v.name, v.id::text), coalesce(host(v.vpn_ip), '?'), coalesce(v.api_port, 8001),
+SELECT {name_of()}, coalesce(host(v.vpn_ip), '?'), coalesce(v.api_port, 8001),
     {epoch("v.created_at")}, {epoch("v.last_seen_at")}, {epoch("v.last_sync_at")},
     {epoch("s.alarm_watermark")}, {epoch("s.newest_measurement_at")}, s.clock_skew_ms,
     (SELECT count(*) FROM fleetsync.quarantine q WHERE q.vehicle_id = v.id),

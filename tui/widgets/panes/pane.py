@@ -5,12 +5,10 @@ from typing import ClassVar
 from uuid import UUID
 
 from textual.containers import Vertical
-from textual.widgets import DataTable
 
 from tui.background import PartRead, read_part
 from tui.context import ScreenContext
 from tui.model.export_table import ExportTable
-from tui.widgets.keyed_table import KeyedTable
 from tui.widgets.row_table import RowTable, unread
 
 
@@ -57,9 +55,7 @@ class Pane(Vertical):
     def cursor_row(self) -> int | None:
         """The index of the row under the cursor; None without a table or without rows."""
         table = self._table
-        if isinstance(table, KeyedTable):
-            return table.picked_row
-        return None if table is None or not table.row_count else table.cursor_row
+        return None if table is None else table.picked_row
 
     def take_focus(self) -> None:
         """Focus the pane's table, if it has one."""
@@ -68,5 +64,5 @@ class Pane(Vertical):
             table.focus()
 
     @property
-    def _table(self) -> "DataTable[object] | None":
-        return next(iter(self.query(DataTable)), None)
+    def _table(self) -> RowTable | None:
+        return next(iter(self.query(RowTable)), None)
