@@ -17,6 +17,7 @@ from tui.gateway import Gateway
 from tui.model.plot_view import MOST_CHANNELS, SPANS
 from tui.screens.plot import PlotPage
 from tui.widgets.panes.channels import ChannelsPane
+from tui.widgets.plot_picture import draw_plot
 
 
 def truck(database: Database, *names: str) -> UUID:
@@ -321,6 +322,40 @@ def test_a_channel_without_rows_says_so(database: Database) -> None:
     async def look(it: Driver) -> None:
         await plot(it)
         await it.sees("a mute nothing stored in this span", "no row is stored")
+
+    drive(database, look)
+
+
+@pytest.mark.parametrize("size", [(20, 5), (80, 5)])
+def test_a_plot_without_room_waits_for_it(database: Database, size: tuple[int, int]) -> None:
+    truck(database, "oil")
+
+    async def look(it: Driver) -> None:
+        await plot(it)
+        shown = page(it)
+        await it.pilot.resize_terminal(*size)
+        await it.until(lambda: it.dialog() == "TooSmall")
+        await it.refresh()
+        shown.tick()
+        shown.action_fit()
+        await it.pilot.resize_terminal(80, 24)
+        await it.sees("a oil", "┤")
+        assert not it.app.faults.count
+
+    drive(database, look)
+
+
+def test_a_plot_of_any_height_has_as_many_lines(database: Database) -> None:
+    truck(database, "oil", "fuel")
+
+    async def look(it: Driver) -> None:
+        await channels(it)
+        await it.press("space", "space", "enter")
+        await it.sees("a oil", "b fuel")
+        for height in range(20):
+            drawn = draw_plot(page(it).view, 60, height).plain
+            assert len(drawn.splitlines()) == height
+            assert ("not shown: 2 panels" in drawn) == (1 <= height <= 3)
 
     drive(database, look)
 

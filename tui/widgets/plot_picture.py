@@ -45,8 +45,8 @@ def draw_plot(view: PlotView, width: int, height: int) -> Text:
     if data is None:
         return Text("")
     drawn = panels(data.channels, fitted=view.fitted)
-    rows = height - _LINES_BELOW
-    fitting = max(1, min(len(drawn), rows // _LEAST_ROWS))
+    rows = max(0, height - _LINES_BELOW)
+    fitting = min(len(drawn), rows, max(1, rows // _LEAST_ROWS))
     lines: list[Text] = []
     for number, panel in enumerate(drawn[:fitting]):
         share = rows * (number + 1) // fitting - rows * number // fitting
@@ -57,15 +57,16 @@ def draw_plot(view: PlotView, width: int, height: int) -> Text:
             f" not shown: {counted(len(drawn) - fitting, 'panel')}; the terminal is too low",
             "yellow",
         )
-    for line in lines:
+    shown = lines[-height:] if height else []
+    for line in shown:
         line.truncate(width, overflow="ellipsis")
-    return Text("\n", no_wrap=True).join(lines)
+    return Text("\n", no_wrap=True).join(shown)
 
 
 def _panel_lines(
     panel: Panel, view: PlotView, data: PlotData, width: int, height: int
 ) -> Iterator[Text]:
-    legend = panel.legend(view.cursor_index, width)[: height - _LEAST_ROWS + 1]
+    legend = panel.legend(view.cursor_index, width)[: max(0, height - _LEAST_ROWS + 1)]
     yield from legend
     rows = height - len(legend)
     canvas = panel.draw(data.slices, width, rows)
