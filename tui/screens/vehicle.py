@@ -14,7 +14,7 @@ from textual.widgets import ContentSwitcher
 from fleetsyncd.cells import cut
 from fleetsyncd.database.views.audits import AuditStatus
 from fleetsyncd.states import VehicleOverview
-from fleetsyncd.text import age
+from fleetsyncd.text import age, known_age
 from tui.background import query, read_part
 from tui.context import ScreenContext
 from tui.day_reader import DayReader
@@ -198,7 +198,7 @@ class VehiclePage(Page):
         # Before all else: on a small screen the line is cut.
         for text, colour in _reasons(vehicle):
             line.append(f" · {text}", f"{colour} not bold")
-        line.append(f" · seen {age(vehicle.seen_age)} · lag {age(vehicle.lag)}", "not bold")
+        line.append(f" · seen {known_age(vehicle.seen_age)} · lag {age(vehicle.lag)}", "not bold")
         line.append_text(self._progress(vehicle))
         if vehicle.muted:
             line.append(f" · {vehicle.muted}", "yellow not bold")

@@ -19,7 +19,7 @@ from fleetsyncd.database.vehicle_state import IS_PAUSED
 from fleetsyncd.database.views.fleet import cached_id
 from fleetsyncd.database.views.sql_times import age, epoch, from_epoch
 from fleetsyncd.severities import KNOWN_NAMES, UNKNOWN, OpenAlarms, Severity
-from fleetsyncd.text import sanitise
+from fleetsyncd.text import is_ahead, sanitise
 
 PAGE_ROWS = 200
 COUNT_SEC = 2
@@ -221,7 +221,8 @@ def _alarm(row: Sequence[Any]) -> FleetAlarm:
         key, name, number, channel, channel_name, unit, low, high, severity, rank, message,
         triggered, seconds, sort_at, seen_age, watermark_age, paused,
     ) = row  # fmt: skip
-    known = [max(0.0, each) for each in (seen_age, watermark_age) if each is not None]
+    ages = () if is_ahead(seen_age) else (seen_age, watermark_age)
+    known = [max(0.0, each) for each in ages if each is not None]
     return FleetAlarm(
         vehicle_id=UUID(key),
         vehicle_name=sanitise(name, _NAME_LIMIT),
