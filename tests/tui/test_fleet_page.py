@@ -5,8 +5,7 @@ import pytest
 
 from fleetsyncd.database import pausing
 from fleetsyncd.database.pool import Database
-from fleetsyncd.states import State
-from fleetsyncd.states import VehicleOverview
+from fleetsyncd.states import State, VehicleOverview
 from tests.tui.driving import (
     Driver,
     add,

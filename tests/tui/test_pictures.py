@@ -212,6 +212,43 @@ def test_neighbours_are_joined_only_if_no_row_is_missing_between_them(
         assert len(pairs) == len(values) - 1
 
 
+def of_minutes(of: Slices, every: float, missing: range = range(0)) -> Series:
+    """Return a series as it is read from minutes, without those that are missing."""
+    counts: dict[int, int] = {}
+    for number in range(int((of.end - of.start) / every)):
+        minute = int((of.start + number * every) // 60 * 60)
+        counts[minute] = counts.get(minute, 0) + 1
+    gone = [int(of.start // 60 + number) * 60 for number in missing]
+    found: dict[int, list[int]] = {}
+    for minute in counts:
+        if of.start <= minute and minute not in gone:
+            found.setdefault(of.index(minute), []).append(minute)
+    values = tuple(
+        SliceValues(index, sum(counts[at] for at in each), 1, 1, 1, each[0], each[-1] + 60)
+        for index, each in found.items()
+    )
+    return Series(1, values, False, None, 60.0)
+
+
+@pytest.mark.parametrize("every", [1, 10, 30, 60, 61, 65, 70, 75, 89, 90, 100, 119, 120, 300, 600])
+@pytest.mark.parametrize(("hours", "count"), [(4, 136), (4, 226), (24, 136), (168, 136)])
+def test_a_curve_read_from_minutes_is_joined_however_often_the_channel_is_sampled(
+    every: float, hours: int, count: int
+) -> None:
+    of = Slices.until(1_700_000_000, hours * 3600, count)
+    series = of_minutes(of, every)
+    assert len(list(joined(series, of.step))) == len(series.values) - 1
+
+
+@pytest.mark.parametrize(("every", "minutes"), [(1, 1), (10, 1), (60, 4), (70, 6)])
+def test_a_curve_read_from_minutes_has_a_gap_where_minutes_are_missing(
+    every: float, minutes: int
+) -> None:
+    of = Slices.until(1_700_000_000, 4 * 3600, 226)
+    series = of_minutes(of, every, range(100, 100 + minutes))
+    assert len(list(joined(series, of.step))) == len(series.values) - 2
+
+
 def test_a_slow_channel_is_a_line_and_two_rows_days_apart_are_not() -> None:
     of = slices()
     slow = [SliceValues(n, 1, 1, 1, 1, of.time(n), of.time(n)) for n in range(0, 100, 10)]
