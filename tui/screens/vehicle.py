@@ -170,8 +170,7 @@ class VehiclePage(Page):
     async def _load_coverage(self) -> None:
         """Show what of the last week is stored, if that is not all."""
         gateway = self.context.gateway
-        coverage = await query(lambda: gateway.coverage(self.vehicle_id))
-        now = self.context.wall()
+        coverage, now = await query(lambda: gateway.coverage(self.vehicle_id))
         line = Text(" 7 d  ", no_wrap=True, overflow="ellipsis")
         drawn = week.coverage_strip(coverage, now)
         line.append_text(drawn).append(f"  {week.legend(drawn)}")
