@@ -28,7 +28,15 @@ from tui.model.sparks import (
 from tui.model.time_axis import MARK, TimeAxis, utc
 from tui.widgets.panes.history import history_text
 from tui.widgets.plot_panel import COLOURS, panels
-from tui.widgets.plot_picture import OTHER_ALARM, OWN_ALARM, draw_plot, slice_at, slice_count
+from tui.widgets.plot_picture import (
+    LASTING,
+    NOT_KNOWN,
+    OTHER_ALARM,
+    OWN_ALARM,
+    draw_plot,
+    slice_at,
+    slice_count,
+)
 
 WIDTH, HEIGHT = 80, 20
 NOON = datetime(2026, 2, 22, 12, tzinfo=UTC).timestamp()
@@ -164,8 +172,12 @@ def channel(
     )
 
 
-def view(*channels: PlottedChannel, alarms: tuple[StoredAlarm, ...] = ()) -> PlotView:
-    return PlotView(HOUR, data=PlotData(NOON, slices(), channels, alarms))
+def view(
+    *channels: PlottedChannel,
+    alarms: tuple[StoredAlarm, ...] = (),
+    known_age: float | None = 0.0,
+) -> PlotView:
+    return PlotView(HOUR, data=PlotData(NOON, slices(), channels, alarms, known_age))
 
 
 def curve_rows(shown: PlotView, width: int = WIDTH) -> list[str]:
@@ -320,6 +332,31 @@ def test_alarms_are_marked_at_their_times_and_those_of_plotted_channels_apart() 
     shown.put_cursor(60)
     assert "△ high of channel 9: message 2" in draw_plot(shown, 120, HEIGHT).plain
     assert "none in this span" in draw_plot(view(channel([])), WIDTH, HEIGHT).plain
+
+
+@pytest.mark.parametrize(
+    ("known_age", "as_of"), [(119.0, None), (1800.0, "as of 11:30 UTC: "), (None, "not known to")]
+)
+def test_an_open_alarm_is_drawn_up_to_when_the_vehicle_was_heard_of(
+    known_age: float | None, as_of: str | None
+) -> None:
+    of = slices()
+    begun, over = alarm(1, 1, NOON - 2700, None), alarm(2, 1, NOON - 600)
+    shown = view(channel([one(5, of)]), alarms=(begun, over), known_age=known_age)
+    start = next(column for column in range(WIDTH) if slice_at(column) is not None)
+    row = draw_plot(shown, WIDTH, HEIGHT).plain.split("\n")[-3][start:]
+    width = len(row)
+    known = (2700 if known_age is None else known_age) if as_of else 0
+    lines = row.replace(OWN_ALARM, LASTING).rstrip()
+    assert abs(lines.count(LASTING) - (2700 - known) / 3600 * width) <= 3
+    assert (NOT_KNOWN in lines) == (as_of is not None)
+    assert len(lines) == width
+    assert row[int(width * 50 / 60) :].count(OWN_ALARM) == 1, "one that is over hides nothing"
+    shown.put_cursor(of.count - 2)
+    text = draw_plot(shown, 160, HEIGHT).plain.split("\n")[-1]
+    assert "▲ " + (as_of or "high of channel 1: message 1") in text
+    shown.put_cursor(of.index(NOON - 2000))
+    assert "as of" not in draw_plot(shown, 160, HEIGHT).plain
 
 
 def test_the_cursor_tells_time_and_value_and_says_where_there_are_no_data() -> None:

@@ -311,6 +311,29 @@ def test_the_plot_opens_at_a_moment_with_the_cursor_on_it(database: Database) ->
     drive(database, look_back)
 
 
+def test_an_open_alarm_of_a_silent_vehicle_is_not_drawn_up_to_the_present(
+    database: Database,
+) -> None:
+    vehicle = truck(database, "oil")
+    set_state(database, "Truck-01", "timeout", "40 min", "40 min")
+    alarm(database, vehicle, 7, "pressure is low", "50 min", None)
+    execute(database, "UPDATE alarms_log SET channel_id = 1")
+    ((seen,),) = execute(database, "SELECT last_seen_at AT TIME ZONE 'UTC' FROM vehicles")
+
+    async def look(it: Driver) -> None:
+        await channels(it)
+        await it.press("enter")
+        await it.sees("┤")
+        await pressed(it, "minus", "left_square_bracket")
+        await it.sees("▲──", "??", f"as of {seen:%H:%M} UTC: ", "pressure is low")
+        set_state(database, "Truck-01", "ok", "4 s", "5 s")
+        await pressed(it, "left", "end")
+        await it.sees_no("as of")
+        assert "??" not in it.screen()
+
+    drive(database, look, size=(120, 30))
+
+
 def test_a_channel_without_rows_says_so(database: Database) -> None:
     vehicle = truck(database)
     execute(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from fleetsyncd.database.pool import Cursor
+from fleetsyncd.database.views.alarm_knowledge import alarms_known_age
 from fleetsyncd.database.views.minute_series import read_channels
 from fleetsyncd.database.views.series import Series, Slices
 from fleetsyncd.database.views.sql_times import epoch
@@ -58,6 +59,8 @@ class PlotData:
     slices: Slices
     channels: tuple[PlottedChannel, ...]
     alarms: tuple[StoredAlarm, ...]
+    alarms_known_age: float | None
+    """The age in seconds of what is known of those that are open; None if nothing is."""
 
     @property
     def oldest(self) -> float | None:
@@ -81,7 +84,7 @@ def read_plot(
     ends = {"start": slices.start, "end": slices.end}
     cursor.execute(_ALARMS.format(stored=all_alarms(cursor)), {**values, **ends})
     alarms = tuple(stored_alarm(row) for row in cursor.fetchall())
-    return PlotData(now, slices, plotted, alarms)
+    return PlotData(now, slices, plotted, alarms, alarms_known_age(cursor, vehicle_id))
 
 
 def _channel(
