@@ -46,7 +46,7 @@ WITH c AS (
 _CHANNELS = "SELECT coalesce(json_agg(c ORDER BY c.channel_id), '[]')::text FROM c"
 _NEWEST_VALUES = f"""
 SELECT c.channel_id, c.name, c.unit, c.min_value, c.max_value, m.value, {age("m.time")},
-    {epoch("now()")}
+    {epoch("now()")}, {epoch("m.time")}
 FROM json_to_recordset({{channels}}::json) AS c(
     channel_id integer, name text, unit text, min_value float8, max_value float8)
 LEFT JOIN LATERAL (
@@ -97,6 +97,7 @@ class ChannelValue:
     max_value: float | None
     value: float | None
     age: float | None
+    measured_at: datetime | None
     curve: tuple[float | None, ...]
 
 
@@ -163,9 +164,10 @@ def channel_values(cursor: Cursor, vehicle_id: UUID, search: str = "") -> list[C
             max_value=high,
             value=value,
             age=age,
+            measured_at=from_epoch(at),
             curve=tuple(map(curves.get(key, {}).get, range(SPARK_POINTS))),
         )
-        for key, name, unit, low, high, value, age, _now in rows
+        for key, name, unit, low, high, value, age, _now, at in rows
     ]
 
 
