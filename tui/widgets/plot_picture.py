@@ -70,7 +70,7 @@ def draw_plot(view: PlotView, width: int, height: int) -> Text:
 def _panel_lines(
     panel: Panel, view: PlotView, data: PlotData, width: int, height: int
 ) -> Iterator[Text]:
-    legend = panel.legend(view.cursor_index, width)[: max(0, height - _LEAST_ROWS + 1)]
+    legend = panel.legend(view.cursor_index, width, data.now)[: max(0, height - _LEAST_ROWS + 1)]
     yield from legend
     rows = height - len(legend)
     canvas = panel.draw(data.slices, width, rows)
