@@ -7,6 +7,7 @@ from msgspec import Struct, field
 
 from fleetsyncd.reports import Outcome
 from fleetsyncd.terms import NO_TERMS, Terms
+from fleetsyncd.text import is_ahead
 from fleetsyncd.times import ZonedTime, utc_text
 
 LATE_AFTER_INTERVALS = 3
@@ -209,7 +210,8 @@ def derive_state(
     """Return the state that is most useful to an operator.
 
     A pause outranks everything, a failure outranks lateness. `interval` is that of its cycles in
-    seconds. A status that this version does not know counts as an error.
+    seconds. A status that this version does not know counts as an error. Of a vehicle that was seen
+    ahead of the database's clock, which wrote that, it is not known that it answers.
     """
     if paused:
         return State.PAUSED
@@ -219,6 +221,8 @@ def derive_state(
         return State.NEVER
     if status not in (Outcome.OK, "unknown"):
         return State.ERROR
+    if is_ahead(seen_age):
+        return State.LATE
     if catching_up:
         return State.CATCHING_UP
     if lag is None or lag > LATE_AFTER_INTERVALS * interval:

@@ -2,11 +2,14 @@
 
 import unicodedata
 from collections.abc import Sequence
+from typing import TypeGuard
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 NEWLINE = "⏎"
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _KILO, _HUNDRED = 1000, 100
+CLOCKS_AGREE_SEC = 5.0
+"""Clocks that differ by less are taken to agree."""
 MOST_NAMES = 3
 """Names in one line of text."""
 MOST_CACHED = 20_000
@@ -55,6 +58,16 @@ def age(seconds: float | None) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f}{unit}"
     return f"{max(0.0, seconds):.0f}s"
+
+
+def is_ahead(seconds: float | None) -> TypeGuard[float]:
+    """Tell whether a time of this age lies ahead of the clock that it was compared with."""
+    return seconds is not None and seconds < -CLOCKS_AGREE_SEC
+
+
+def known_age(seconds: float | None) -> str:
+    """Return the age of a time that the same clock wrote; `ahead` if that clock was set back."""
+    return "ahead" if is_ahead(seconds) else age(seconds)
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:

@@ -52,5 +52,13 @@ def write(path: Path, table: ExportTable) -> None:
 
 def _escape_formula(cell: str) -> str:
     """Put a quote before a cell that a spreadsheet would run as a formula; vehicles send text."""
-    is_number = cell.lstrip("-").replace(".", "", 1).isdigit()
-    return f"'{cell}" if cell.startswith(_FORMULA_STARTS) and not is_number else cell
+    return f"'{cell}" if cell.startswith(_FORMULA_STARTS) and not _is_number(cell) else cell
+
+
+def _is_number(cell: str) -> bool:
+    """Tell whether a cell is a number, as Python writes it: -12.5, -1e-07, -inf."""
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True

@@ -29,6 +29,7 @@ from fleetsyncd.database.views.journal_hours import JournalHours, journal_hours,
 from fleetsyncd.database.views.lateness import overview_with_reasons
 from fleetsyncd.database.views.plot import PlotData, PlotSpan
 from fleetsyncd.database.views.retention import Announcement, announcements
+from fleetsyncd.database.views.sql_times import database_now
 from fleetsyncd.database.views.traffic import link_traffic
 from fleetsyncd.database.views.vehicle import ChannelValue, StoredAlarm, VehicleDetails
 from fleetsyncd.remarks import BESIDE_CYCLES
@@ -223,9 +224,9 @@ class Gateway(WritingGateway):
         """Return a vehicle's registration and sync state; None if it was removed."""
         return self._database.run(lambda cursor: vehicle.vehicle_details(cursor, vehicle_id))
 
-    def coverage(self, vehicle_id: UUID) -> list[CoveredInterval]:
-        """Return what of a vehicle's time is stored, in order."""
-        return self._database.run(lambda cursor: vehicle_coverage(cursor, vehicle_id))
+    def coverage(self, vehicle_id: UUID) -> tuple[list[CoveredInterval], datetime]:
+        """Return what of a vehicle's time is stored, in order, and the database's time."""
+        return self._database.run(lambda c: (vehicle_coverage(c, vehicle_id), database_now(c)))
 
     def vehicles_with_own_key(self) -> set[UUID]:
         """Return the vehicles that have their own API key; a read-only role may not ask this."""

@@ -94,12 +94,12 @@ class Watch:
     def _read(self) -> None:
         ids = [vehicle.id for vehicle in self.vehicles]
 
-        def read(cursor: Cursor) -> tuple[dict[UUID, JobStatus], float | None]:
-            return self.read_statuses(cursor, ids), replicas.newest_heartbeat_age(cursor, None)
+        def read(cursor: Cursor) -> tuple[dict[UUID, JobStatus], list[replicas.Heartbeat]]:
+            return self.read_statuses(cursor, ids), replicas.heartbeats(cursor)
 
-        known, beat_age = self.database.run(read)
+        known, heartbeats = self.database.run(read)
         self._statuses = [known.get(vehicle_id) for vehicle_id in ids]
-        self._daemon_runs = beat_age is not None and beat_age < replicas.FRESH_SEC
+        self._daemon_runs = any(heartbeat.alive for heartbeat in heartbeats)
 
     @property
     def _no_daemon(self) -> str:

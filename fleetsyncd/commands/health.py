@@ -41,7 +41,7 @@ def health(any_host: bool, daemon: str | None) -> int:
     if not heartbeats:
         click.echo("no daemon has shown a heartbeat")
         return EXIT_FAILED
-    last = f"last heartbeat {heartbeats[0].age:.0f} s ago"
+    last = heartbeats[0].last_text
     fresh = [heartbeat for heartbeat in heartbeats if heartbeat.alive]
     failing = next((each.unstored for each in fresh if each.unstored.vehicles), None)
     if not fresh:

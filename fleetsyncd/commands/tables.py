@@ -7,7 +7,7 @@ from rich.cells import cell_len
 
 from fleetsyncd.cells import cut, padded
 from fleetsyncd.states import LinkTraffic, State, VehicleOverview
-from fleetsyncd.text import age, sanitise, size
+from fleetsyncd.text import age, known_age, sanitise, size
 
 MAX_CELLS = 48
 """A wider cell is cut, unless it is the last of its line: it would bend every other line."""
@@ -70,7 +70,7 @@ def _line(vehicle: VehicleOverview) -> list[str]:
         vehicle.name,
         state,
         age(vehicle.state_age),
-        age(vehicle.seen_age),
+        known_age(vehicle.seen_age),
         age(vehicle.lag),
         age(vehicle.data_age),
         "-" if vehicle.rows is None else str(vehicle.rows),

@@ -17,7 +17,7 @@ from fleetsyncd.conditions.silence import silence
 from fleetsyncd.loss_forecast import NEAR_SEC
 from fleetsyncd.notices import NoticeKind, Weight, name_in_title
 from fleetsyncd.states import State, VehicleOverview
-from fleetsyncd.text import age
+from fleetsyncd.text import age, is_ahead
 from fleetsyncd.times import utc_day, utc_text
 
 CLOCK_OFF_SEC, CLOCK_RIGHT_SEC = 120.0, 60.0
@@ -136,11 +136,14 @@ def _of_daemons(facts: Facts) -> Iterator[Condition]:
 
 def _dead(daemons: Sequence[Daemon]) -> Iterator[Daemon]:
     """Yield the daemons that are silent: one that another one has replaced is none of them."""
+    fresh = [
+        each
+        for each in daemons
+        if each.silent_sec < DAEMON_DEAD_SEC and not is_ahead(each.silent_sec)
+    ]
     for daemon in daemons:
         if daemon.silent_sec >= DAEMON_DEAD_SEC and not any(
-            replaces(other, daemon)
-            for other in daemons
-            if other.silent_sec < DAEMON_DEAD_SEC and other.running_sec <= daemon.silent_sec
+            replaces(other, daemon) for other in fresh if other.running_sec <= daemon.silent_sec
         ):
             yield daemon
 

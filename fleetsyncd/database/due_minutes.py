@@ -31,8 +31,8 @@ SELECT d.vehicle_id::text FROM fleetsync.minute_due d
 JOIN fleetsync.minute_state v ON v.vehicle_id = d.vehicle_id WHERE true {conditions}
 GROUP BY d.vehicle_id ORDER BY max(d.to_at) DESC LIMIT %s
 """
-# A default partition, which may have rows of all times, comes first. Its own bounds may be infinite,
-# which Python has no times for.
+# A default partition, which may have rows of all times, comes first. Bounds may be infinite, for
+# which Python has no times.
 _NEWEST_DUE = f"""
 WITH due AS MATERIALIZED (
     SELECT d.from_at, greatest(d.from_at, s.minutes_from) AS start,
@@ -45,8 +45,8 @@ SELECT due.from_at, due.start, greatest(part.begins, due.start), least(part.ends
 FROM due LEFT JOIN part ON part.begins < due.stop AND part.ends > due.start
 ORDER BY part.ends DESC NULLS LAST, part.begins LIMIT %s
 """  # noqa: S608  made of this project's own text
-# Where most rows of a part are before or after these times, each step to the next channel would read
-# them all.
+# By the part's own bounds: where most of its rows are before or after the times, each step to the
+# next channel would read them all.
 _CHANNELS = """
 SELECT coalesce(array_agg(DISTINCT channel), '{}')::text
 FROM fleetsync.measured_channels(%(id)s::uuid, %(part_from)s, %(part_to)s) channel

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 from fleetsyncd import __version__
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.reports import Unstored
-from fleetsyncd.text import sanitise
+from fleetsyncd.text import CLOCKS_AGREE_SEC, age, is_ahead, sanitise
 
 HEARTBEAT_SEC = 5.0
 FRESH_SEC = 30.0
@@ -113,8 +113,24 @@ class Heartbeat:
 
     @property
     def alive(self) -> bool:
-        """Whether the heartbeat is fresh."""
-        return self.age < FRESH_SEC
+        """Whether the heartbeat is fresh; one that is ahead says nothing of the present."""
+        return self.age < FRESH_SEC and not self.is_ahead
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether it was written before the database's clock was set back."""
+        return is_ahead(self.age)
+
+    @property
+    def ahead_text(self) -> str:
+        """How far it is ahead, in words."""
+        return f"{age(-self.age)} ahead of the database's clock"
+
+    @property
+    def last_text(self) -> str:
+        """When it was written, in words."""
+        when = self.ahead_text if self.is_ahead else f"{self.age:.0f} s ago"
+        return f"last heartbeat {when}"
 
     @property
     def name(self) -> str:
@@ -123,12 +139,14 @@ class Heartbeat:
 
 
 def heartbeats(cursor: Cursor) -> list[Heartbeat]:
-    """Return the heartbeats of all listed daemons, the freshest first."""
+    """Return the heartbeats of all listed daemons, the freshest first, those ahead last."""
     cursor.execute(
         "SELECT host, version, interval_sec, cycle_sec, vehicles,"
         " extract(epoch FROM now() - beat_at)::float8, pid, shards,"
         " unstored, unstored_reason, extract(epoch FROM now() - started_at)::float8, name"
-        " FROM fleetsync.replica ORDER BY beat_at DESC"
+        " FROM fleetsync.replica"
+        " ORDER BY beat_at > now() + make_interval(secs => %s), beat_at DESC",
+        (CLOCKS_AGREE_SEC,),
     )
     return [_heartbeat(row) for row in cursor.fetchall()]
 
@@ -167,14 +185,3 @@ def older_daemons(cursor: Cursor, migration: str) -> list[str]:
         (migration,),
     )
     return [sanitise(host, 100) for (host,) in cursor.fetchall()]
-
-
-def newest_heartbeat_age(cursor: Cursor, host: str | None) -> float | None:
-    """Return the age in seconds of the newest heartbeat, of `host` or of any; None without one."""
-    cursor.execute(
-        "SELECT extract(epoch FROM now() - max(beat_at))::float8 FROM fleetsync.replica"
-        " WHERE %(host)s::text IS NULL OR host = %(host)s",
-        {"host": host},
-    )
-    row = cursor.fetchone()
-    return None if row is None or row[0] is None else float(row[0])

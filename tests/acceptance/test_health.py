@@ -33,6 +33,15 @@ def test_an_old_heartbeat_is_told(installation: Installation) -> None:
     assert (code, output[:25]) == (1, "stale: last heartbeat 360")
 
 
+def test_a_heartbeat_ahead_of_the_databases_clock_is_no_healthy_daemon(
+    installation: Installation,
+) -> None:
+    beat(installation, "elsewhere")
+    installation.rows("UPDATE fleetsync.replica SET beat_at = now() + interval '59 min'")
+    code, output, _ = installation.command("health", "--any-host")
+    assert (code, output) == (1, "stale: last heartbeat 59m ahead of the database's clock\n")
+
+
 @pytest.mark.long
 def test_a_database_that_does_not_answer_is_told_before_the_container_gives_up(
     installation: Installation,

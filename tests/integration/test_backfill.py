@@ -385,9 +385,7 @@ def test_a_gap_of_which_the_vehicle_has_nothing_left_is_told_by_the_cycle(
             else ask(query)
         )
         it.cycle()
-        assert f"gone for good: {it.start:%Y-%m-%d %H:%M:%S}" in str(
-            it.journal()[0][2]
-        )
+        assert f"gone for good: {it.start:%Y-%m-%d %H:%M:%S}" in str(it.journal()[0][2])
 
 
 def test_a_gap_that_the_vehicles_retention_has_cut_is_reported_and_the_rest_stored(

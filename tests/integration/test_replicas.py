@@ -16,8 +16,9 @@ def beat(database: Database, replica: Replica, *, cycle_sec: float | None = None
     database.run(lambda cursor: replicas.write_heartbeat(cursor, replica, cycle_sec, 3))
 
 
-def age(database: Database, host: str | None) -> float | None:
-    return database.run(lambda cursor: replicas.newest_heartbeat_age(cursor, host))
+def ages(database: Database) -> list[tuple[str, float]]:
+    """Return each listed daemon's host and the age of its heartbeat, the freshest first."""
+    return [(each.host, each.age) for each in database.run(replicas.heartbeats)]
 
 
 def silence(database: Database, replica: Replica, how_long: str) -> None:
@@ -44,23 +45,38 @@ def alive(database: Database) -> set[UUID]:
 
 
 def test_heartbeats_tell_their_age_by_the_databases_clock_and_host(database: Database) -> None:
-    assert age(database, None) is None
+    assert ages(database) == []
     beat(database, MINE)
     beat(database, OTHER)
     silence(database, MINE, "10 minutes")
-    stale, fresh, any_host = age(database, "here"), age(database, "there"), age(database, None)
-    assert stale is not None
-    assert fresh is not None
-    assert any_host is not None
-    assert 600 <= stale < 660
+    (fresh_host, fresh), (stale_host, stale) = ages(database)
+    assert (fresh_host, stale_host) == ("there", "here")
     assert 0 <= fresh < FRESH_SEC
-    assert 0 <= any_host < FRESH_SEC
-    assert age(database, "elsewhere") is None
+    assert 600 <= stale < 660
 
     beat(database, MINE)
-    again = age(database, "here")
-    assert again is not None
-    assert again < FRESH_SEC
+    assert ages(database)[0][0] == "here"
+    assert all(age < FRESH_SEC for _, age in ages(database))
+
+
+def test_a_heartbeat_ahead_of_the_databases_clock_is_no_sign_of_life(database: Database) -> None:
+    longer = replace(MINE, sync_interval_sec=300.0)
+    database.run(lambda c: replicas.write_heartbeat(c, longer, None, 3, range(SHARDS)))
+    silence(database, longer, "-59 minutes")
+    vehicle = database.run(lambda c: vehicles.add_vehicle(c, "T-1", "10.8.0.1", 8001, None))
+
+    (ahead,) = database.run(replicas.heartbeats)
+    assert not ahead.alive
+    assert ahead.last_text == "last heartbeat 59m ahead of the database's clock"
+    (shown,) = database.run(lambda c: fleet_overview(c, 30.0))
+    assert shown.id == vehicle
+    assert shown.replica is None
+
+    beat(database, OTHER)
+    assert [host for host, _ in ages(database)] == ["there", "here"]
+    assert database.run(lambda c: replicas.sync_interval(c, 60.0)) == 30.0
+    beat(database, longer)
+    assert all(each.alive for each in database.run(replicas.heartbeats))
 
 
 def test_a_replica_beats_in_one_row_and_leaves_at_its_end(database: Database) -> None:

@@ -13,11 +13,13 @@ from textual.filter import ANSIToTruecolor
 
 from fleetsyncd.database.pool import Database
 from fleetsyncd.errors import SettingsError
+from fleetsyncd.times import iso_ms
 from tests.tui.driving import (
     Driver,
     add,
     alarm,
     attempts,
+    channel,
     dashboard,
     drive,
     execute,
@@ -27,7 +29,9 @@ from tests.tui.driving import (
 from tests.tui.legibility import contrast
 from tui import keymap
 from tui.app import FleetApp
+from tui.export import write
 from tui.formatting import STATE_STYLES
+from tui.model.export_table import ExportTable
 
 BLACK = rich.color.Color.parse("#000000")
 
@@ -168,6 +172,46 @@ def test_a_path_that_no_file_can_have_is_reported_and_the_input_stays(
         await it.press("enter")
         await it.until(lambda: "cannot be a file" in it.screen() or "no folder" in it.screen())
         assert it.dialog() == "ExportForm"
+
+    drive(database, look)
+
+
+def test_numbers_are_written_as_they_are_and_formulas_as_text(tmp_path: Path) -> None:
+    numbers = [str(each) for each in (-1e-07, -1e20, -12.5, 1e-07, 1234567.0, -3)]
+    formulas = ["-1+1", "=A1", "+49 30 1", "@SUM(A1)", "-1e", "-st:paused"]
+    table = ExportTable("some", ["what"], [[each] for each in (*numbers, *formulas)])
+    write(tmp_path / "some.csv", table)
+    with (tmp_path / "some.csv").open(encoding="utf-8") as file:
+        _heading, *rows = csv.reader(file)
+    assert [row[0] for row in rows] == [*numbers, *(f"'{each}" for each in formulas)]
+
+
+def test_channels_are_exported_with_their_values_in_full_and_their_times(
+    database: Database,
+) -> None:
+    vehicle = small_fleet(database)["Crane-02"]
+    channel(database, vehicle, 1, "hours", "h")
+    execute(
+        database,
+        "INSERT INTO channel_config (vehicle_id, channel_id, name) VALUES (%s::uuid, 2, 'mute')",
+        str(vehicle),
+    )
+    ((at,),) = execute(
+        database,
+        "INSERT INTO measurements (vehicle_id, channel_id, time, value)"
+        " VALUES (%s::uuid, 1, now(), 1234567.25) RETURNING time",
+        str(vehicle),
+    )
+
+    async def look(it: Driver) -> None:
+        await it.press("enter", "4")
+        await it.sees("1.2346e+06")
+        table = None if it.app.page is None else it.app.page.export_table()
+        assert table is not None
+        assert table.heading == ["channel", "name", "value", "unit", "time"]
+        assert table.rows == [
+            ["1", "hours", "1234567.25", "h", iso_ms(at)], ["2", "mute", "", "", ""],
+        ]  # fmt: skip
 
     drive(database, look)
 

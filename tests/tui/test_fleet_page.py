@@ -5,7 +5,7 @@ import pytest
 
 from fleetsyncd.database import pausing
 from fleetsyncd.database.pool import Database
-from fleetsyncd.states import VehicleOverview
+from fleetsyncd.states import State, VehicleOverview
 from tests.tui.driving import (
     Driver,
     add,
@@ -20,6 +20,7 @@ from tests.tui.driving import (
 from tests.tui.test_frozen import one_of_two
 from tui.model.columns import CHOOSABLE, PREFIX_WIDTH, columns, idle_columns
 from tui.model.sorting import Sort
+from tui.model.tag_groups import groups
 from tui.screens.fleet import FleetPage
 from tui.widgets.checkbox import PlainCheckbox
 from tui.widgets.fleet_line import MARK
@@ -118,6 +119,43 @@ def test_the_first_screen_starts_with_the_trouble_and_the_furthest_behind(
             "Truck-57", "Truck-58", "Truck-59", "Truck-00",
         ]  # fmt: skip
         assert under_cursor(it) == "Truck-57"
+
+    drive(database, look, sort=Sort.STATE)
+
+
+def test_a_vehicle_whose_gap_makes_no_progress_is_in_trouble_and_before_its_like(
+    database: Database,
+) -> None:
+    ids = {name: add(database, name, f"10.8.0.{n}") for n, name in enumerate(("T-1", "T-2"), 1)}
+    for name, vehicle in ids.items():
+        set_state(database, name, "ok", "4 s", "3 days")
+        execute(
+            database,
+            "INSERT INTO fleetsync.vehicle_state (vehicle_id, tags, islands, catching_up_from,"
+            " catching_up_to) VALUES (%s::uuid, ARRAY[%s],"
+            " tstzmultirange(tstzrange(now() - interval '1 h', now() - interval '5 s')),"
+            " now() - interval '4 d', now())",
+            str(vehicle), f"of-{name.lower()}",
+        )  # fmt: skip
+    beat(database)
+
+    async def look(it: Driver) -> None:
+        assert [each.state for each in it.state.view.shown] == [State.CATCHING_UP] * 2
+        assert names(it) == ["T-1", "T-2"]
+        await it.press("exclamation_mark")
+        await it.sees("No vehicle is in trouble")
+        execute(
+            database,
+            "UPDATE fleetsync.vehicle_state SET gap_error = '/data: HTTP 500'"
+            " WHERE vehicle_id = %s::uuid",
+            str(ids["T-2"]),
+        )
+        await it.refresh()
+        assert names(it) == ["T-2"]
+        await it.press("exclamation_mark")
+        assert names(it) == ["T-2", "T-1"]
+        shown = groups(it.state.view.shown)
+        assert [(each.tag, each.in_trouble) for each in shown] == [("of-t-2", 1), ("of-t-1", 0)]
 
     drive(database, look, sort=Sort.STATE)
 

@@ -39,6 +39,57 @@ def test_without_a_running_daemon_every_state_is_shown_as_old(database: Database
     drive(database, look)
 
 
+def test_a_heartbeat_ahead_of_the_databases_clock_shows_no_daemon_as_live(
+    database: Database,
+) -> None:
+    small_fleet(database)
+    execute(
+        database,
+        "UPDATE vehicles SET sync_status = 'ok', last_seen_at = now() + interval '59 min',"
+        " last_sync_at = now() + interval '59 min'",
+    )
+    beat(database, "-59 min")
+
+    async def look(it: Driver) -> None:
+        await it.sees("heartbeat is 59m ahead of the database's clock", "◔ heartbeat ahead")
+        assert "live" not in it.lines()[0]
+        seen = [line.split() for line in it.lines() if "Truck-01" in line]
+        assert "late" in seen[0]
+        assert "ahead" in seen[0]
+        await it.sees("seen 59m ahead of the database's clock")
+        assert it.app.screen.query_one("FleetTable").stale  # type: ignore[attr-defined]  # the fleet's
+        await it.press("D")
+        await it.sees("SEEN", "◔", "ahead", "which was set back")
+        await it.press("escape")
+        beat(database)
+        set_state(database, "Truck-01", "ok", "1 s", "2 s")
+        await it.refresh()
+        await it.sees("● live")
+        await it.sees_no("heartbeat is")
+        assert "online" in next(line for line in it.lines() if "Truck-01" in line)
+
+    drive(database, look, size=(140, 30))
+
+
+def test_a_heartbeat_ahead_is_told_beside_a_daemon_that_runs_elsewhere(database: Database) -> None:
+    small_fleet(database)
+    gone = replicas.Replica(30, host="gone", pid=7)
+    database.run(lambda c: replicas.write_heartbeat(c, gone, 1.0, 2))
+    execute(
+        database,
+        "UPDATE fleetsync.replica SET beat_at = now() + interval '59 min' WHERE host = 'gone'",
+    )
+
+    async def look(it: Driver) -> None:
+        await it.sees("● live", "! daemon gone:7: heartbeat is 59m ahead of the database's clock")
+        again = replicas.Replica(30, host="gone", pid=8)
+        database.run(lambda c: replicas.write_heartbeat(c, again, 1.0, 2))
+        await it.refresh()
+        await it.sees_no("heartbeat is")
+
+    drive(database, look, size=(140, 30))
+
+
 PAGES = (
     (), ("enter",), ("enter", "2"), ("enter", "3"), ("enter", "4"), ("enter", "5"),
     ("enter", "4", "enter"), ("A",), ("B",), ("Q",), ("F",), ("l",), ("number_sign",),

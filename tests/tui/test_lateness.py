@@ -37,11 +37,12 @@ def know(database: Database, vehicle: UUID, **columns: object) -> None:
         ({"clock_skew_ms": -40_000}, "4 s", None),
         ({"data_window_ms": 20_000}, "4 s", "slow link: one answer carries 20s of its data"),
         ({"data_window_ms": 9_000_000}, "4 s", None),
+        ({}, "-59 min", "seen 59m ahead of the database's clock, which was set back"),
         ({}, "10 min", "not asked for 10m: the daemon is behind"),
         ({"clock_skew_ms": -3_600_000, "data_window_ms": 20_000}, "4 s", "its clock is 60m behind"),
     ],
     ids=["clock behind", "clock ahead", "clock a little behind", "slow link", "good link",
-         "not asked", "clock before link"],
+         "seen ahead", "not asked", "clock before link"],
 )  # fmt: skip
 def test_the_reason_for_being_late_is_what_explains_the_lag(
     database: Database, known: dict[str, object], seen: str, reason: str | None

@@ -28,7 +28,15 @@ from tui.model.sparks import (
 from tui.model.time_axis import MARK, TimeAxis, utc
 from tui.widgets.panes.history import history_text
 from tui.widgets.plot_panel import COLOURS, panels
-from tui.widgets.plot_picture import OTHER_ALARM, OWN_ALARM, draw_plot, slice_at, slice_count
+from tui.widgets.plot_picture import (
+    LASTING,
+    NOT_KNOWN,
+    OTHER_ALARM,
+    OWN_ALARM,
+    draw_plot,
+    slice_at,
+    slice_count,
+)
 
 WIDTH, HEIGHT = 80, 20
 NOON = datetime(2026, 2, 22, 12, tzinfo=UTC).timestamp()
@@ -164,8 +172,12 @@ def channel(
     )
 
 
-def view(*channels: PlottedChannel, alarms: tuple[StoredAlarm, ...] = ()) -> PlotView:
-    return PlotView(HOUR, data=PlotData(NOON, slices(), channels, alarms))
+def view(
+    *channels: PlottedChannel,
+    alarms: tuple[StoredAlarm, ...] = (),
+    known_age: float | None = 0.0,
+) -> PlotView:
+    return PlotView(HOUR, data=PlotData(NOON, slices(), channels, alarms, known_age))
 
 
 def curve_rows(shown: PlotView, width: int = WIDTH) -> list[str]:
@@ -210,6 +222,43 @@ def test_neighbours_are_joined_only_if_no_row_is_missing_between_them(
         assert len(pairs) == len(values) - 1 - crossed
     if missing == 0:
         assert len(pairs) == len(values) - 1
+
+
+def of_minutes(of: Slices, every: float, missing: range = range(0)) -> Series:
+    """Return a series as it is read from minutes, without those that are missing."""
+    counts: dict[int, int] = {}
+    for number in range(int((of.end - of.start) / every)):
+        minute = int((of.start + number * every) // 60 * 60)
+        counts[minute] = counts.get(minute, 0) + 1
+    gone = [int(of.start // 60 + number) * 60 for number in missing]
+    found: dict[int, list[int]] = {}
+    for minute in counts:
+        if of.start <= minute and minute not in gone:
+            found.setdefault(of.index(minute), []).append(minute)
+    values = tuple(
+        SliceValues(index, sum(counts[at] for at in each), 1, 1, 1, each[0], each[-1] + 60)
+        for index, each in found.items()
+    )
+    return Series(1, values, False, None, 60.0)
+
+
+@pytest.mark.parametrize("every", [1, 10, 30, 60, 61, 65, 70, 75, 89, 90, 100, 119, 120, 300, 600])
+@pytest.mark.parametrize(("hours", "count"), [(4, 136), (4, 226), (24, 136), (168, 136)])
+def test_a_curve_read_from_minutes_is_joined_however_often_the_channel_is_sampled(
+    every: float, hours: int, count: int
+) -> None:
+    of = Slices.until(1_700_000_000, hours * 3600, count)
+    series = of_minutes(of, every)
+    assert len(list(joined(series, of.step))) == len(series.values) - 1
+
+
+@pytest.mark.parametrize(("every", "minutes"), [(1, 1), (10, 1), (60, 4), (70, 6)])
+def test_a_curve_read_from_minutes_has_a_gap_where_minutes_are_missing(
+    every: float, minutes: int
+) -> None:
+    of = Slices.until(1_700_000_000, 4 * 3600, 226)
+    series = of_minutes(of, every, range(100, 100 + minutes))
+    assert len(list(joined(series, of.step))) == len(series.values) - 2
 
 
 def test_a_slow_channel_is_a_line_and_two_rows_days_apart_are_not() -> None:
@@ -283,6 +332,31 @@ def test_alarms_are_marked_at_their_times_and_those_of_plotted_channels_apart() 
     shown.put_cursor(60)
     assert "△ high of channel 9: message 2" in draw_plot(shown, 120, HEIGHT).plain
     assert "none in this span" in draw_plot(view(channel([])), WIDTH, HEIGHT).plain
+
+
+@pytest.mark.parametrize(
+    ("known_age", "as_of"), [(119.0, None), (1800.0, "as of 11:30 UTC: "), (None, "not known to")]
+)
+def test_an_open_alarm_is_drawn_up_to_when_the_vehicle_was_heard_of(
+    known_age: float | None, as_of: str | None
+) -> None:
+    of = slices()
+    begun, over = alarm(1, 1, NOON - 2700, None), alarm(2, 1, NOON - 600)
+    shown = view(channel([one(5, of)]), alarms=(begun, over), known_age=known_age)
+    start = next(column for column in range(WIDTH) if slice_at(column) is not None)
+    row = draw_plot(shown, WIDTH, HEIGHT).plain.split("\n")[-3][start:]
+    width = len(row)
+    known = (2700 if known_age is None else known_age) if as_of else 0
+    lines = row.replace(OWN_ALARM, LASTING).rstrip()
+    assert abs(lines.count(LASTING) - (2700 - known) / 3600 * width) <= 3
+    assert (NOT_KNOWN in lines) == (as_of is not None)
+    assert len(lines) == width
+    assert row[int(width * 50 / 60) :].count(OWN_ALARM) == 1, "one that is over hides nothing"
+    shown.put_cursor(of.count - 2)
+    text = draw_plot(shown, 160, HEIGHT).plain.split("\n")[-1]
+    assert "▲ " + (as_of or "high of channel 1: message 1") in text
+    shown.put_cursor(of.index(NOON - 2000))
+    assert "as of" not in draw_plot(shown, 160, HEIGHT).plain
 
 
 def test_the_cursor_tells_time_and_value_and_says_where_there_are_no_data() -> None:

@@ -13,10 +13,13 @@ from fleetsyncd.database.pool import Database
 from fleetsyncd.database.views.plot import PlotData, PlotSpan
 from fleetsyncd.errors import DatabaseError
 from tests.tui.driving import Driver, add, alarm, channel, drive, execute, set_state
+from tui.formatting import number_text
 from tui.gateway import Gateway
+from tui.model.meaning import joined_of_one_meaning, meant_now
 from tui.model.plot_view import MOST_CHANNELS, SPANS
 from tui.screens.plot import PlotPage
 from tui.widgets.panes.channels import ChannelsPane
+from tui.widgets.plot_picture import draw_plot
 
 
 def truck(database: Database, *names: str) -> UUID:
@@ -310,6 +313,75 @@ def test_the_plot_opens_at_a_moment_with_the_cursor_on_it(database: Database) ->
     drive(database, look_back)
 
 
+def test_an_open_alarm_of_a_silent_vehicle_is_not_drawn_up_to_the_present(
+    database: Database,
+) -> None:
+    vehicle = truck(database, "oil")
+    set_state(database, "Truck-01", "timeout", "40 min", "40 min")
+    alarm(database, vehicle, 7, "pressure is low", "50 min", None)
+    execute(database, "UPDATE alarms_log SET channel_id = 1")
+    ((seen,),) = execute(database, "SELECT last_seen_at AT TIME ZONE 'UTC' FROM vehicles")
+
+    async def look(it: Driver) -> None:
+        await channels(it)
+        await it.press("enter")
+        await it.sees("┤")
+        await pressed(it, "minus", "left_square_bracket")
+        await it.sees("▲──", "??", f"as of {seen:%H:%M} UTC: ", "pressure is low")
+        set_state(database, "Truck-01", "ok", "4 s", "5 s")
+        await pressed(it, "left", "end")
+        await it.sees_no("as of")
+        assert "??" not in it.screen()
+
+    drive(database, look, size=(120, 30))
+
+
+def test_values_from_before_a_channel_was_another_one_are_not_shown_as_of_this_one(
+    database: Database,
+) -> None:
+    vehicle = truck(database, "Speed", "Fuel")
+    execute(
+        database,
+        "INSERT INTO fleetsync.channel_change (vehicle_id, channel_id, changed_at, old_name,"
+        " old_unit) VALUES (%s::uuid, 1, now() - interval '3 min', 'Oil', 'kPa')",
+        str(vehicle),
+    )
+    ((at,),) = execute(
+        database, "SELECT changed_at AT TIME ZONE 'UTC' FROM fleetsync.channel_change"
+    )
+    moment = at.replace(tzinfo=UTC).timestamp()
+
+    async def look(it: Driver) -> None:
+        await channels(it)
+        await it.press("space", "space", "enter")
+        await it.sees("a Speed ", f" · until {at:%H:%M} UTC Oil [kPa]", "┊", "b Fuel ")
+        await it.settled()
+        speed, fuel = data(it).channels
+        pairs = list(joined_of_one_meaning(speed, data(it).slices.step))
+        assert len(pairs) in (len(speed.series.values) - 2, len(speed.series.values) - 3)
+        assert not any(before.first < moment <= after.last for before, after in pairs)
+        assert len(list(joined_of_one_meaning(fuel, data(it).slices.step))) == (
+            len(fuel.series.values) - 1
+        )
+        lowest = min(each.low for each in meant_now(speed))
+        assert f"a Speed {number_text(lowest)} … " in it.screen()
+        table = page(it).export_table()
+        assert table is not None
+        meanings = [tuple(row[1:3]) for row in table.rows if row[0] == "1"]
+        assert meanings[0] == ("Oil", "kPa")
+        assert meanings[-1] == ("Speed", "bar")
+        assert {row[1] for row in table.rows if row[0] == "2"} == {"Fuel"}
+        await pressed(it, "left_square_bracket")
+        assert "as Oil" not in it.screen()
+        page(it).view.cursor = moment - 100
+        await pressed(it, "left_square_bracket")
+        await it.sees("a Speed as Oil: ", " kPa")
+        await pressed(it, "escape", "left", "left")
+        await it.sees("nothing of this meaning in this span", "Oil [kPa]")
+
+    drive(database, look, size=(120, 40))
+
+
 def test_a_channel_without_rows_says_so(database: Database) -> None:
     vehicle = truck(database)
     execute(
@@ -321,6 +393,40 @@ def test_a_channel_without_rows_says_so(database: Database) -> None:
     async def look(it: Driver) -> None:
         await plot(it)
         await it.sees("a mute nothing stored in this span", "no row is stored")
+
+    drive(database, look)
+
+
+@pytest.mark.parametrize("size", [(20, 5), (80, 5)])
+def test_a_plot_without_room_waits_for_it(database: Database, size: tuple[int, int]) -> None:
+    truck(database, "oil")
+
+    async def look(it: Driver) -> None:
+        await plot(it)
+        shown = page(it)
+        await it.pilot.resize_terminal(*size)
+        await it.until(lambda: it.dialog() == "TooSmall")
+        await it.refresh()
+        shown.tick()
+        shown.action_fit()
+        await it.pilot.resize_terminal(80, 24)
+        await it.sees("a oil", "┤")
+        assert not it.app.faults.count
+
+    drive(database, look)
+
+
+def test_a_plot_of_any_height_has_as_many_lines(database: Database) -> None:
+    truck(database, "oil", "fuel")
+
+    async def look(it: Driver) -> None:
+        await channels(it)
+        await it.press("space", "space", "enter")
+        await it.sees("a oil", "b fuel")
+        for height in range(20):
+            drawn = draw_plot(page(it).view, 60, height).plain
+            assert len(drawn.splitlines()) == height
+            assert ("not shown: 2 panels" in drawn) == (1 <= height <= 3)
 
     drive(database, look)
 

@@ -10,7 +10,6 @@ from fleetsyncd.database.pool import Cursor, Database
 from fleetsyncd.database.views.journal import PAGE_ROWS
 from fleetsyncd.database.views.vehicle import _CHANNELS, _FIRST, MAX_CHANNELS, SPARK_POINTS
 from tests.tui.driving import (
-    NOW,
     Driver,
     add,
     alarm,
@@ -352,10 +351,12 @@ def test_a_gap_shows_percentage_rate_and_time_left(database: Database) -> None:
 
 def test_a_page_shows_what_is_live_what_is_missing_and_what_is_lost(database: Database) -> None:
     vehicle = truck(database)
+    # The database's time: the clock of the dashboard's host may be wrong, as the driver's is.
+    ((present,),) = execute(database, "SELECT now()")
     execute(
         database,
         "UPDATE vehicles SET last_sync_at = %s WHERE id = %s::uuid",
-        *(NOW - timedelta(days=3), str(vehicle)),
+        *(present - timedelta(days=3), str(vehicle)),
     )
     execute(
         database,
@@ -364,18 +365,48 @@ def test_a_page_shows_what_is_live_what_is_missing_and_what_is_lost(database: Da
         " SELECT id, tstzmultirange(tstzrange(last_sync_at + interval '2 d', %s)), last_sync_at,"
         " last_sync_at + interval '2 d', '/data: HTTP 503', last_sync_at + interval '1 h', now(),"
         " last_sync_at FROM vehicles WHERE id = %s::uuid",
-        *(NOW, str(vehicle)),
+        *(present, str(vehicle)),
     )
 
     async def look(it: Driver) -> None:
         await it.sees("loses data from")
         await it.press("enter")
         await it.pilot.resize_terminal(160, 40)
-        await it.sees("2d missing", " 7 d  ", "█░", "░▓", "░ gap")
+        await it.sees("2d missing", " 7 d  ", "▒░", "░▓", "░ gap")
         await it.press("5")
         await it.sees("missing", "gap waits for", "/data: HTTP 503")
 
     drive(database, look)
+
+
+def test_since_when_a_state_lasts_is_told_by_the_databases_clock(database: Database) -> None:
+    vehicle = truck(database)
+    execute(
+        database,
+        "INSERT INTO fleetsync.vehicle_state (vehicle_id, dated_status, status_since)"
+        " VALUES (%s::uuid, 'ok', now() - interval '2 h')",
+        str(vehicle),
+    )
+    ((since,),) = execute(database, "SELECT status_since FROM fleetsync.vehicle_state")
+
+    async def look(it: Driver) -> None:
+        await it.press("enter", "5")
+        await it.sees(f"online since {since:%Y-%m-%d %H:}", " UTC, 2h")
+
+    drive(database, look, size=(120, 40))
+
+
+def test_a_vehicle_registered_before_the_common_era_has_a_state_of_unknown_age(
+    database: Database,
+) -> None:
+    add(database, "Truck-01")
+    execute(database, "UPDATE vehicles SET created_at = '0044-03-15 BC'")
+
+    async def look(it: Driver) -> None:
+        await it.press("enter", "5")
+        await it.sees("never, not known since when", "Truck-01")
+
+    drive(database, look, size=(120, 40))
 
 
 def test_a_page_of_a_vehicle_that_is_complete_has_no_second_strip(database: Database) -> None:

@@ -361,6 +361,13 @@ def test_a_daemon_that_died_is_told_unless_another_one_has_replaced_it(desk: Des
     assert Desk().look(daemons=[alive, dead, restarted]) == []
 
 
+def test_a_heartbeat_ahead_of_the_databases_clock_replaces_no_dead_daemon(desk: Desk) -> None:
+    alive, dead = Daemon("a:1", "a", 2.0, 9e3), Daemon("b:7", "b", 61.0, 9e3)
+    ahead = Daemon("b:8", "b", -3540.0, 55.0)
+    (notice,) = desk.look(daemons=[alive, dead, ahead])
+    assert notice.title == "the daemon b:7 has been silent for 61s"
+
+
 def test_a_dead_daemon_that_is_no_longer_listed_is_not_said_to_live(desk: Desk) -> None:
     alive, dead = Daemon("a:1", "a", 2.0, 9e3), Daemon("b:7", "b", 61.0, 9e3)
     neighbour = Daemon("b:6", "b", 2.0, 9e3)

@@ -48,3 +48,9 @@ def test_a_daemon_is_named_in_what_is_wrong_with_it(name: str | None, called: st
     full = heartbeat(7, name, unstored=Unstored(3, "[T-1] full"))
     assert wrong(full)[0].startswith(f"the daemon {called}: 3 vehicle(s)")
     assert wrong(heartbeat(7, name, age=90))[0].startswith(f"the last one, {called}, has been")
+
+
+def test_a_heartbeat_ahead_of_the_databases_clock_is_no_living_daemon() -> None:
+    (text,) = wrong(heartbeat(7, age=-3540.0))
+    assert text == ("the last one, depot:7, has a heartbeat 59m ahead of the database's clock")
+    assert wrong(heartbeat(7, age=-4.0)) == []

@@ -22,6 +22,7 @@ from tui.model.tag_text import with_tags
 
 TICK_SEC = 1.0
 HEADING = ("", "DAEMON", "VERSION", "SEEN", "CYCLE", "EVERY", "VEHICLES", "SHARDS")
+_FRESH = "●"
 TEXT_COLUMNS = 3
 """The first columns are text, aligned left; the others are numbers."""
 
@@ -72,18 +73,22 @@ def _table(daemons: Daemons, state: FleetState, why_none: str) -> RenderableType
         grid.add_column(title, justify="left" if index < TEXT_COLUMNS else "right")
     for heartbeat in heartbeats:
         seconds = daemons.age(heartbeat)
-        glyph, style = _style(seconds)
+        glyph, style = _style(heartbeat, seconds)
         grid.add_row(
             Text(glyph, style),
             Text(heartbeat.name),
             Text(heartbeat.version),
-            Text(age(seconds), "" if seconds < LATE_SEC else style),
+            Text(_seen(heartbeat, seconds), "" if glyph == _FRESH else style),
             Text(took_text(heartbeat.cycle_sec)),
             Text(took_text(heartbeat.sync_interval_sec)),
             Text(_pulled(heartbeat, state)),
             Text(f"{len(heartbeat.shards)} of {SHARDS}"),
         )
     notes = [Text(f"\nVEHICLES: those{with_tags(state.tags)}")] if state.tags else []
+    notes += [
+        Text(f"\n! {each.name}: heartbeat is {each.ahead_text}, which was set back", "bold yellow")
+        for each in daemons.ahead
+    ]
     notes += [
         Text(f"\n✖ {each.name}: {each.unstored}", "bold red")
         for each in daemons.running
@@ -100,8 +105,13 @@ def _pulled(heartbeat: Heartbeat, state: FleetState) -> str:
     return str(sum(shard_of(vehicle.id) in shards for vehicle in state.snapshot.vehicles))
 
 
-def _style(age_sec: float) -> tuple[str, str]:
-    """Return the glyph and the style of a daemon whose heartbeat is so old."""
+def _seen(heartbeat: Heartbeat, age_sec: float) -> str:
+    return "ahead" if heartbeat.is_ahead else age(age_sec)
+
+
+def _style(heartbeat: Heartbeat, age_sec: float) -> tuple[str, str]:
+    """Return the glyph and the style of a daemon whose heartbeat is now so old."""
     if age_sec >= FRESH_SEC:
         return "✖", "bold red"
-    return ("◔", "bold yellow") if age_sec >= LATE_SEC else ("●", "green")
+    is_late = heartbeat.is_ahead or age_sec >= LATE_SEC
+    return ("◔", "bold yellow") if is_late else (_FRESH, "green")

@@ -6,6 +6,7 @@ columns.py       the columns of the fleet table, and which of them fit into a wi
 coverage_strip.py  what of a vehicle's last week is stored
 day_strips.py    the last day of vehicles, hour by hour
 daemons.py       which daemons run, which are late, and which have died
+meaning.py       what a plotted channel meant when
 curve.py         between which values of a channel a line may be drawn
 export_table.py  a table of text, as pages and panes offer it for export
 filter_words.py  the words of a filter

@@ -7,7 +7,7 @@ from typing import Final
 from fleetsyncd.cells import padded
 from fleetsyncd.database.views.journal import HOUR_BUCKETS, LastHour
 from fleetsyncd.states import State, VehicleOverview
-from fleetsyncd.text import age
+from fleetsyncd.text import age, known_age
 from tui.formatting import STATE_STYLES, percent_text, remaining_text
 from tui.model import alarm_totals
 from tui.model.day_strips import HOURS, strip_text
@@ -161,7 +161,7 @@ COLUMNS = (
     Column("STATUS", 13, lambda v, _: status(v), sort=Sort.STATE, state_coloured=True, turn=1),
     Column("SINCE", 5, lambda v, _: age(v.state_age), right=True, sort=Sort.CHANGE,
            turn=6),
-    Column("SEEN", 5, lambda v, _: age(v.seen_age), right=True, sort=Sort.SEEN, turn=3),
+    Column("SEEN", 5, lambda v, _: known_age(v.seen_age), right=True, sort=Sort.SEEN, turn=3),
     Column("LAG", 4, lambda v, _: age(v.lag), right=True, sort=Sort.LAG, turn=2),
     Column("EVERY", 5, _every, right=True, sort=Sort.EVERY, turn=10,
            where=lambda v: v.own_interval_sec is not None),

@@ -10,7 +10,7 @@ from fleetsyncd.database.views.coverage import Coverage, CoveredInterval
 SPAN = timedelta(days=7)
 CELLS = 56
 RECENT = timedelta(minutes=5)
-"""What follows is to come with the next cycles, by the clock of this host."""
+"""What follows is to come with the next cycles, by the clock that `now` is of."""
 _LEGEND = "█ complete ▓ live ░ gap × gone ? missing"
 _UNKNOWN = (" ", "")
 _MARKS: Mapping[Coverage, tuple[str, str]] = {

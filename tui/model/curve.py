@@ -1,6 +1,6 @@
 """Between which of a channel's values a line may be drawn: nowhere across missing data."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import pairwise
 from statistics import median
 
@@ -15,16 +15,20 @@ Pair = tuple[SliceValues, SliceValues]
 
 def joined(series: Series, step: float) -> Iterator[Pair]:
     """Yield the neighbours between which data are not missing; `step` is a slice's length."""
-    longest = 2 * step / PROBES if series.sampled else GAP_FACTOR * _interval(series.values)
+    longest = 2 * step / PROBES if series.sampled else GAP_FACTOR * _interval(series)
     for before, after in pairwise(series.values):
         if _pause(before, after) <= longest:
             yield before, after
 
 
-def _interval(values: Sequence[SliceValues]) -> float:
+def _interval(series: Series) -> float:
     """Return the usual seconds between two rows; 0 if there are too few rows to tell."""
-    within = [(each.last - each.first) / (each.count - 1) for each in values if each.count > 1]
-    between = [_pause(before, after) for before, after in pairwise(values)]
+    values, resolution = series.values, series.resolution
+    # The whole minutes of n rows are as long as n intervals, their times apart as n - 1.
+    ends = 0 if resolution else 1
+    within = [(each.last - each.first) / (each.count - ends) for each in values if each.count > 1]
+    # Minutes that follow each other have no pause, but begin one after the other.
+    between = [_pause(before, after) + resolution for before, after in pairwise(values)]
     known = [median(within)] if within and median(within) > 0 else []
     known += [median(between)] if len(between) >= _LEAST_PAUSES else []
     return min(known, default=0.0)

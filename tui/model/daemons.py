@@ -22,13 +22,32 @@ class Daemons:
 
     @property
     def newest_age(self) -> float | None:
-        """The age of the newest heartbeat in seconds; None without any."""
-        return min(map(self.age, self.heartbeats), default=None)
+        """The age of the newest heartbeat that is not ahead, in seconds; None without any."""
+        past = (each for each in self.heartbeats if not each.is_ahead)
+        return min(map(self.age, past), default=None)
 
     @property
     def running(self) -> list[Heartbeat]:
         """The daemons whose heartbeats are fresh."""
-        return [each for each in self.heartbeats if self.age(each) < FRESH_SEC]
+        return [each for each in self.heartbeats if each.alive and self.age(each) < FRESH_SEC]
+
+    @property
+    def ahead(self) -> list[Heartbeat]:
+        """The daemons whose heartbeats are ahead of the database's clock, which was set back.
+
+        One that runs writes its heartbeat anew. One that ended has none that says when, unless one
+        of its name runs, or of its host if it was given no name: then nothing is to be said.
+        """
+        running = self.running
+        return [
+            each
+            for each in self.heartbeats
+            if each.is_ahead
+            and not any(
+                other.name == each.name or (each.given_name is None and other.host == each.host)
+                for other in running
+            )
+        ]
 
     @property
     def late_age(self) -> float | None:

@@ -27,6 +27,7 @@ from tui.model.filter_words import Word, shown, split
 Test = Callable[[VehicleOverview], bool]
 
 PROBLEMS = frozenset({State.TIMEOUT, State.ERROR, State.LATE, State.NEVER})
+_PROBLEMS = tuple(PROBLEMS)  # the hash of an enumeration is slow
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _AGE = re.compile(r"(\d+(?:\.\d+)?)([smhd]?)")
 _AGE_WITH_UNIT = re.compile(r"\d+(\.\d+)?[smhd]")
@@ -96,6 +97,17 @@ class Filter:
 NO_FILTER = Filter("", ())
 LIST_NAMES = frozenset(_LISTS)
 """What may stand before a colon and values."""
+
+
+def is_in_trouble(vehicle: VehicleOverview) -> bool:
+    """Tell whether a vehicle is in a state of trouble, or something is wrong with its gap."""
+    return vehicle.state in _PROBLEMS or has_troubled_gap(vehicle)
+
+
+def has_troubled_gap(vehicle: VehicleOverview) -> bool:
+    """Tell whether a gap makes no progress, or loses data."""
+    gap = vehicle.gap
+    return gap is not None and (gap.error is not None or gap.loses_from is not None)
 
 
 def parse_filter(text: str) -> Filter:

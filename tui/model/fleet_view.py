@@ -13,12 +13,11 @@ from uuid import UUID
 from fleetsyncd.cells import cut
 from fleetsyncd.states import VehicleOverview
 from fleetsyncd.text import listed
-from tui.model.filters import NO_FILTER, PROBLEMS, Filter
+from tui.model.filters import NO_FILTER, Filter, is_in_trouble
 from tui.model.sorting import DESCENDING_FIRST, Sort, ordered
 from tui.model.tag_text import gone
 from tui.model.targets import Targets
 
-_PROBLEMS = tuple(PROBLEMS)
 _BRIEF_CELLS = 12
 
 
@@ -96,7 +95,7 @@ class FleetView:
         """Set `shown` to the vehicles that match and the held ones, in their order."""
         matching = list(self._all)
         if self.problems_only:
-            matching = [vehicle for vehicle in matching if vehicle.state in _PROBLEMS]
+            matching = [vehicle for vehicle in matching if is_in_trouble(vehicle)]
         for test in self.filter.tests:
             matching = [vehicle for vehicle in matching if test(vehicle)]
         self.kept = []

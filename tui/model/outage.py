@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fleetsyncd.states import LATE_AFTER_INTERVALS, OUTAGE_FROM, State, VehicleOverview
+from fleetsyncd.text import is_ahead
 
 TOGETHER_INTERVALS = 2
 """Vehicles whose last answers are at most so many sync intervals apart fell silent together."""
@@ -49,7 +50,8 @@ def find_outage(vehicles: Sequence[VehicleOverview], interval: float) -> Outage 
 
 def _is_silent(vehicle: VehicleOverview, interval: float) -> bool:
     seen, own = vehicle.seen_age, vehicle.interval(interval)
-    return vehicle.state in _FAILING and (seen is None or seen > LATE_AFTER_INTERVALS * own)
+    lasts = seen is None or is_ahead(seen) or seen > LATE_AFTER_INTERVALS * own
+    return vehicle.state in _FAILING and lasts
 
 
 def _was_asked(vehicle: VehicleOverview, last: float) -> bool:
@@ -63,8 +65,9 @@ def _was_asked(vehicle: VehicleOverview, last: float) -> bool:
 
 
 def _ages(vehicles: Sequence[VehicleOverview]) -> list[float]:
-    """Return the ages of the last answers, the newest first."""
-    return sorted(vehicle.seen_age for vehicle in vehicles if vehicle.seen_age is not None)
+    """Return the ages of the last answers, as far as they are known, the newest first."""
+    seen = (vehicle.seen_age for vehicle in vehicles if not is_ahead(vehicle.seen_age))
+    return sorted(age for age in seen if age is not None)
 
 
 def _common_silence(

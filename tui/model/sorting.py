@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from fleetsyncd.states import State, VehicleOverview
-from tui.model.filters import PROBLEMS
+from tui.model.filters import PROBLEMS, has_troubled_gap
 from tui.open_alarms import alarms_of
 
 _WORST_FIRST = (
@@ -45,7 +45,7 @@ def _lag(vehicle: VehicleOverview) -> float:
 
 
 def _by_state(vehicles: Iterable[VehicleOverview]) -> list[VehicleOverview]:
-    """Return the vehicles ordered by state, and those in trouble by their lag.
+    """Return the vehicles ordered by state, those in trouble by their lag, bad gaps first.
 
     The lag of the others falls with each cycle: ordered by it, they would jump about.
     """
@@ -55,6 +55,8 @@ def _by_state(vehicles: Iterable[VehicleOverview]) -> list[VehicleOverview]:
         alike = [vehicle for vehicle in vehicles if vehicle.state is state]
         if state in PROBLEMS:
             alike.sort(key=_lag, reverse=True)  # ties stay by name
+        else:
+            alike.sort(key=has_troubled_gap, reverse=True)
         ordered += alike
     return ordered
 

@@ -31,6 +31,7 @@ class WarningKind(Enum):
     DELETION = 7
     DAEMON_MISSING = 8
     NEWER_SCHEMA = 9
+    DAEMON_AHEAD = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,8 @@ class FleetWarning:
 
 
 _NOT_URGENT = (
-    WarningKind.FROZEN, WarningKind.DELETION, WarningKind.DAEMON_MISSING, WarningKind.NEWER_SCHEMA,
+    WarningKind.FROZEN, WarningKind.DELETION, WarningKind.DAEMON_MISSING, WarningKind.DAEMON_AHEAD,
+    WarningKind.NEWER_SCHEMA,
 )  # fmt: skip
 
 
@@ -182,8 +184,8 @@ class FleetState:
         """Return the warnings about daemons that are dead, or cannot store what they pull."""
         if self.snapshot is None:
             return []
-        running, missing = daemons.running, daemons.missing
-        if not running:
+        running, missing, ahead = daemons.running, daemons.missing, daemons.ahead
+        if not running and not ahead:
             newest = daemons.newest_age
             last_seen = "" if newest is None else f", last seen {age(newest)} ago"
             text = f"✖ daemon not running{last_seen}: every state below is old"
@@ -197,6 +199,9 @@ class FleetState:
             text = f"! {_names(missing)} silent for {age(min(map(daemons.age, missing)))}"
             text += f": {len(running)} of {len(running) + len(missing)} daemons run (D)"
             warnings.append(FleetWarning(WarningKind.DAEMON_MISSING, text))
+        if ahead:
+            text = f"! {_names(ahead)}: heartbeat is {ahead[0].ahead_text}, it may not run (D)"
+            warnings.append(FleetWarning(WarningKind.DAEMON_AHEAD, text))
         return warnings
 
     def _lost_text(self, now: float) -> str:

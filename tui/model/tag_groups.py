@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from fleetsyncd.states import State, VehicleOverview
-from tui.model.filters import PROBLEMS, Filter
+from tui.model.filters import Filter, is_in_trouble
 
 NO_TAG = "(no tag)"
 
@@ -29,8 +29,8 @@ class TagGroup:
 
     @property
     def in_trouble(self) -> int:
-        """How many of the vehicles are in a state that the filter of problems shows."""
-        return sum(vehicle.state in PROBLEMS for vehicle in self.vehicles)
+        """How many of the vehicles the filter of problems shows."""
+        return sum(map(is_in_trouble, self.vehicles))
 
 
 def groups(vehicles: Sequence[VehicleOverview], tags: Collection[str] = ()) -> list[TagGroup]:

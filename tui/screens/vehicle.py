@@ -14,7 +14,7 @@ from textual.widgets import ContentSwitcher
 from fleetsyncd.cells import cut
 from fleetsyncd.database.views.audits import AuditStatus
 from fleetsyncd.states import VehicleOverview
-from fleetsyncd.text import age
+from fleetsyncd.text import age, known_age
 from tui.background import query, read_part
 from tui.context import ScreenContext
 from tui.day_reader import DayReader
@@ -170,8 +170,7 @@ class VehiclePage(Page):
     async def _load_coverage(self) -> None:
         """Show what of the last week is stored, if that is not all."""
         gateway = self.context.gateway
-        coverage = await query(lambda: gateway.coverage(self.vehicle_id))
-        now = self.context.wall()
+        coverage, now = await query(lambda: gateway.coverage(self.vehicle_id))
         line = Text(" 7 d  ", no_wrap=True, overflow="ellipsis")
         drawn = week.coverage_strip(coverage, now)
         line.append_text(drawn).append(f"  {week.legend(drawn)}")
@@ -198,7 +197,7 @@ class VehiclePage(Page):
         # Before all else: on a small screen the line is cut.
         for text, colour in _reasons(vehicle):
             line.append(f" · {text}", f"{colour} not bold")
-        line.append(f" · seen {age(vehicle.seen_age)} · lag {age(vehicle.lag)}", "not bold")
+        line.append(f" · seen {known_age(vehicle.seen_age)} · lag {age(vehicle.lag)}", "not bold")
         line.append_text(self._progress(vehicle))
         if vehicle.muted:
             line.append(f" · {vehicle.muted}", "yellow not bold")

@@ -4,15 +4,13 @@ from rich.text import Text
 
 from fleetsyncd.cells import cut
 from fleetsyncd.database.views.alarms import FleetAlarm
-from fleetsyncd.text import age
+from fleetsyncd.text import age, is_ahead
 from fleetsyncd.times import iso_ms
 from tui.formatting import SEVERITY_STYLES, time_text
 from tui.widgets.row_table import Fields
 
 FRESH_SEC = 120.0
 """What a vehicle said less than this ago is taken to be true still."""
-_AHEAD_SEC = 5.0
-"""Clocks that differ by less are taken to agree."""
 
 
 def channel_text(alarm: FleetAlarm) -> str:
@@ -24,7 +22,7 @@ def channel_text(alarm: FleetAlarm) -> str:
 
 def ahead_text(alarm: FleetAlarm) -> str:
     """Return how far the alarm lies ahead of the database's clock; empty if it does not."""
-    if alarm.age is None or alarm.age > -_AHEAD_SEC:
+    if not is_ahead(alarm.age):
         return ""
     return f"triggered {age(-alarm.age)} ahead of the database's clock"
 

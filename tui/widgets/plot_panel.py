@@ -9,7 +9,7 @@ from fleetsyncd.cells import cut
 from fleetsyncd.database.views.plot import PlottedChannel
 from fleetsyncd.database.views.series import PROBE_ROWS, PROBES, Slices, SliceValues
 from tui.formatting import number_text
-from tui.model.curve import joined
+from tui.model.meaning import earlier_text, joined_of_one_meaning, meant_now, name_and_unit
 from tui.model.scale import Range, Scale, expected_range, scale_of
 from tui.widgets.canvas import DOTS_ACROSS, DOTS_DOWN, Canvas
 
@@ -17,6 +17,9 @@ COLOURS = ("cyan", "yellow", "magenta", "green", "blue", "white")
 """The colour of each channel of a plot; red is for alarms."""
 LETTERS = "abcdef"
 """The letter of each of them, for screens without colours."""
+CHANGED = "┊"
+"""A vertical line where a channel came to mean something else."""
+_CHANGED_STYLE = "yellow"
 _RANGE_STYLE = "bright_black"
 _DASH = 4
 """One of so many dots of a range's line is set."""
@@ -74,26 +77,29 @@ class Panel:
         labels[0] = self.top_label
         return labels
 
-    def legend(self, cursor: int | None, width: int) -> list[Text]:
+    def legend(self, cursor: int | None, width: int, now: float) -> list[Text]:
         """Return lines with name and values of each curve.
 
-        The values are those of the slice under the cursor, or the extremes of the span.
+        The values are those of the slice under the cursor, or the extremes of the span while the
+        channel has meant what it does now. `now`: in seconds since 1970.
         """
         lines = [Text(" ")]
         for curve in self.curves:
-            entry = self._entry(curve, cursor)
+            entry = self._entry(curve, cursor, now)
             if len(lines[-1]) > 1 and lines[-1].cell_len + entry.cell_len > width:
                 lines.append(Text(" "))
             lines[-1].append_text(entry)
         return lines
 
-    def _entry(self, curve: Curve, cursor: int | None) -> Text:
+    def _entry(self, curve: Curve, cursor: int | None, now: float) -> Text:
         entry = Text()
         entry.append(f"{curve.letter} {cut(curve.channel.name, _NAME_WIDTH)}", curve.colour)
         entry.append(f" {_values_text(curve, self.unit, cursor)}")
         if curve.range:
             low, high = map(number_text, curve.range)
             entry.append(f" · expected {low} … {high}", _RANGE_STYLE)
+        if earlier := earlier_text(curve.channel, now):
+            entry.append(f" · {earlier}", _CHANGED_STYLE)
         return entry.append("  ")
 
     def draw(self, slices: Slices, width: int, height: int) -> Canvas:
@@ -102,17 +108,21 @@ class Panel:
         if self.scale is None:
             return canvas
         for curve in self.curves:
-            self._draw_range(canvas, curve, self.scale)
+            self._draw_range(canvas, curve, self.scale, slices)
         for curve in self.curves:
             _draw_curve(canvas, curve, self.scale, slices)
         for curve in self.curves:
             self._write_letter(canvas, curve, self.scale)
+        for curve in self.curves:
+            _mark_changes(canvas, curve, slices)
         return canvas
 
-    def _draw_range(self, canvas: Canvas, curve: Curve, scale: Scale) -> None:
+    def _draw_range(self, canvas: Canvas, curve: Curve, scale: Scale, slices: Slices) -> None:
+        since = max(curve.channel.meant_since, slices.start)
+        first = -(-slices.index(since) // _DASH) * _DASH
         for bound in curve.range or ():
             if scale.low <= bound <= scale.high:
-                for x in range(0, canvas.width * DOTS_ACROSS, _DASH):
+                for x in range(first, canvas.width * DOTS_ACROSS, _DASH):
                     canvas.dot(x, _y(scale, bound, canvas), _RANGE_STYLE)
 
     def _write_letter(self, canvas: Canvas, curve: Curve, scale: Scale) -> None:
@@ -126,6 +136,15 @@ class Panel:
                 return
 
 
+def _mark_changes(canvas: Canvas, curve: Curve, slices: Slices) -> None:
+    """Show when the channel came to mean something else."""
+    for each in curve.channel.changes:
+        if each.changed_at is not None:
+            column = slices.index(each.changed_at.timestamp()) // DOTS_ACROSS
+            for row in range(canvas.height):
+                canvas.write(column, row, CHANGED, _CHANGED_STYLE)
+
+
 def _draw_curve(canvas: Canvas, curve: Curve, scale: Scale, slices: Slices) -> None:
     series = curve.channel.series
     for each in series.values:
@@ -133,7 +152,7 @@ def _draw_curve(canvas: Canvas, curve: Curve, scale: Scale, slices: Slices) -> N
         canvas.upright(each.index, low, high, f"dim {curve.colour}")
     for each in series.values:
         canvas.dot(each.index, _y(scale, each.mean, canvas), curve.colour)
-    for before, after in joined(series, slices.step):
+    for before, after in joined_of_one_meaning(curve.channel, slices.step):
         canvas.line(
             before.index, _y(scale, before.mean, canvas),
             after.index, _y(scale, after.mean, canvas), curve.colour,
@@ -182,10 +201,16 @@ def _values_text(curve: Curve, unit: str, cursor: int | None) -> str:
     if cursor is None:
         if not values:
             return "nothing stored in this span"
-        return f"{_span_text(values, unit)}{_sampled_text(curve)}"
+        present = meant_now(curve.channel)
+        if not present:
+            return "nothing of this meaning in this span"
+        return f"{_span_text(present, unit)}{_sampled_text(curve)}"
     slice_values = curve.at(cursor)
     if slice_values is None:
         return "no data"
+    if curve.channel.earlier(slice_values.first) is not None:
+        name, earlier_unit = name_and_unit(curve.channel, slice_values)
+        return f"as {name}: {number_text(slice_values.mean)} {earlier_unit}".rstrip()
     mean = f"{number_text(slice_values.mean)} {unit}".rstrip()
     if slice_values.low == slice_values.high:
         return mean

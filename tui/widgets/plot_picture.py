@@ -1,19 +1,23 @@
 """The picture of a plot: a panel for each unit, the alarms, and the time axis that all share."""
 
 from collections.abc import Iterator, Sequence
+from math import inf
 
 from rich.text import Text
 
 from fleetsyncd.database.views.plot import MOST_ALARMS, PlotData
 from fleetsyncd.database.views.vehicle import StoredAlarm
 from fleetsyncd.text import counted
+from fleetsyncd.times import utc_minute
 from tui.model.plot_view import PlotView
-from tui.model.time_axis import TimeAxis, moment_text
+from tui.model.time_axis import TimeAxis, moment_text, utc
+from tui.widgets.alarm_cells import FRESH_SEC
 from tui.widgets.canvas import DOTS_ACROSS, Canvas
 from tui.widgets.plot_panel import Panel, panels
 
-OWN_ALARM, OTHER_ALARM, LASTING = "▲", "△", "─"
-"""The start of an alarm of a plotted channel, of another channel, and how long one lasted."""
+OWN_ALARM, OTHER_ALARM, LASTING, NOT_KNOWN = "▲", "△", "─", "?"
+"""The start of an alarm of a plotted channel, of another channel, how long one lasted; and the time
+of which nobody knows whether an open one lasts: the vehicle was not asked, or did not answer."""
 _OWN_STYLE, _OTHER_STYLE = "bold red", "bright_black"
 _ALARMS, _ZONE = "alarms", "UTC"
 _AXIS = "┤"
@@ -45,8 +49,8 @@ def draw_plot(view: PlotView, width: int, height: int) -> Text:
     if data is None:
         return Text("")
     drawn = panels(data.channels, fitted=view.fitted)
-    rows = height - _LINES_BELOW
-    fitting = max(1, min(len(drawn), rows // _LEAST_ROWS))
+    rows = max(0, height - _LINES_BELOW)
+    fitting = min(len(drawn), rows, max(1, rows // _LEAST_ROWS))
     lines: list[Text] = []
     for number, panel in enumerate(drawn[:fitting]):
         share = rows * (number + 1) // fitting - rows * number // fitting
@@ -57,15 +61,16 @@ def draw_plot(view: PlotView, width: int, height: int) -> Text:
             f" not shown: {counted(len(drawn) - fitting, 'panel')}; the terminal is too low",
             "yellow",
         )
-    for line in lines:
+    shown = lines[-height:] if height else []
+    for line in shown:
         line.truncate(width, overflow="ellipsis")
-    return Text("\n", no_wrap=True).join(lines)
+    return Text("\n", no_wrap=True).join(shown)
 
 
 def _panel_lines(
     panel: Panel, view: PlotView, data: PlotData, width: int, height: int
 ) -> Iterator[Text]:
-    legend = panel.legend(view.cursor_index, width)[: height - _LEAST_ROWS + 1]
+    legend = panel.legend(view.cursor_index, width, data.now)[: max(0, height - _LEAST_ROWS + 1)]
     yield from legend
     rows = height - len(legend)
     canvas = panel.draw(data.slices, width, rows)
@@ -91,11 +96,16 @@ def _gutter(label: str, axis: str = " ") -> Text:
 def _alarm_line(data: PlotData, axis: TimeAxis) -> Text:
     """Return the alarms in the cells of their times; those of plotted channels are on top."""
     canvas = Canvas(axis.width, 1)
-    alarms = sorted(data.alarms, key=lambda alarm: _is_own(alarm, data))
+    alarms = sorted(
+        data.alarms, key=lambda alarm: (_is_own(alarm, data), _known_cell(alarm, data, axis))
+    )
     for alarm in alarms:
         first, last = _cells(alarm, axis)
         style = _OWN_STYLE if _is_own(alarm, data) else _OTHER_STYLE
-        canvas.write(first, 0, LASTING * (last - first + 1), style)
+        known = _known_cell(alarm, data, axis)
+        canvas.write(first, 0, LASTING * (min(known, last) - first + 1), style)
+        doubtful = max(first, known + 1)
+        canvas.write(doubtful, 0, NOT_KNOWN * (last - doubtful + 1), style)
     for alarm in alarms:
         cell = None if alarm.triggered_at is None else axis.cell(alarm.triggered_at.timestamp())
         if cell is not None:
@@ -118,6 +128,20 @@ def _cells(alarm: StoredAlarm, axis: TimeAxis) -> tuple[int, int]:
     return (first or 0), axis.width - 1 if last is None else last
 
 
+def _known_cell(alarm: StoredAlarm, data: PlotData, axis: TimeAxis) -> int:
+    """Return the last cell in which it is known whether an alarm was active; -1: none."""
+    known_age = data.alarms_known_age
+    if alarm.ended_at is not None or (known_age is not None and known_age < FRESH_SEC):
+        return axis.width - 1
+    known = -inf if known_age is None else data.now - known_age
+    if alarm.triggered_at is not None:
+        known = max(known, alarm.triggered_at.timestamp())
+    if known < axis.start:
+        return -1
+    cell = axis.cell(known)
+    return axis.width - 1 if cell is None else cell
+
+
 def _cursor_line(view: PlotView, data: PlotData) -> Text:
     """Return the time under the cursor, and the alarms then; without a cursor, what is missing."""
     index = view.cursor_index
@@ -130,8 +154,17 @@ def _cursor_line(view: PlotView, data: PlotData) -> Text:
     for alarm in _own_first(active, data):
         own = _is_own(alarm, data)
         line.append(f" · {OWN_ALARM if own else OTHER_ALARM} ", _OWN_STYLE if own else "")
+        if cell > _known_cell(alarm, data, axis):
+            line.append(_as_of(data), "yellow")
         line.append(_alarm_text(alarm))
     return line
+
+
+def _as_of(data: PlotData) -> str:
+    """Return up to when it is known that an open alarm lasts."""
+    if data.alarms_known_age is None:
+        return "not known to last: "
+    return f"as of {utc_minute(utc(data.now - data.alarms_known_age), utc(data.now))}: "
 
 
 def _notes(data: PlotData) -> Iterator[str]:

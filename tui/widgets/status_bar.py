@@ -147,6 +147,8 @@ def freshness(state: FleetState, now: float, *, cycle: bool = False) -> Text:
         return line.append(_trouble(state), "bold red")
     daemons = state.daemons(now)
     running, missing, late = daemons.running, daemons.missing, daemons.late_age
+    if not running and daemons.ahead:
+        return line.append("◔ heartbeat ahead", "bold yellow")
     if not running:
         return line.append("✖ no daemon", "bold red")
     if late is None:

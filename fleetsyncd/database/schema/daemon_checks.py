@@ -15,7 +15,7 @@ def check_daemons(heartbeats: Sequence[Heartbeat]) -> Iterator[Finding]:
         yield ok("daemon", "none is running")
     elif not fresh:
         last = heartbeats[0]
-        text = f"the last one, {_called(last)}, has been silent for {last.age:.0f} s"
+        text = f"the last one, {_called(last)}, has {_silence(last)}"
         yield warning("daemon", text, f"read its log on {last.host}, start it again")
     for heartbeat in fresh:
         if heartbeat.unstored.vehicles:
@@ -45,6 +45,12 @@ def _namesakes(fresh: Sequence[Heartbeat]) -> Iterator[Finding]:
             where = ", ".join(name_of(None, each.host, each.pid) for each in together)
             text = f"{len(together)} living ones are called {name}: {where}"
             yield warning("daemon", text, "give each a DAEMON_NAME of its own, or none")
+
+
+def _silence(last: Heartbeat) -> str:
+    if last.is_ahead:
+        return f"a heartbeat {last.ahead_text}"
+    return f"been silent for {last.age:.0f} s"
 
 
 def _called(heartbeat: Heartbeat) -> str:

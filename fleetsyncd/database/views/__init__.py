@@ -3,6 +3,7 @@
 fleet.py      the overview of all vehicles
 gaps.py       what of each is missing, and how far gaps and backfills are, for that overview
 journal_hours.py  how the attempts of each hour ended
+alarm_knowledge.py  up to when it is known which alarms are open
 alarms.py     open alarms of the whole fleet
 coverage.py   what of a vehicle's time is stored
 lateness.py   why vehicles are late

@@ -16,6 +16,7 @@ from msgspec.json import Decoder
 
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.vehicle_state import IS_PAUSED, name_of
+from fleetsyncd.database.views.alarm_knowledge import ASKED_AGE, known_age
 from fleetsyncd.database.views.fleet import cached_id
 from fleetsyncd.database.views.sql_times import age, epoch, from_epoch
 from fleetsyncd.severities import KNOWN_NAMES, UNKNOWN, OpenAlarms, Severity
@@ -60,7 +61,7 @@ SELECT (SELECT count(*) FROM matching), m.vehicle_id::text, m.vehicle, m.alarm_i
     m.channel, m.unit, m.min_value, m.max_value, left(m.severity, {_SEVERITY_LIMIT}), m.rank,
     left(m.message, {_MESSAGE_LIMIT}), {epoch("m.triggered_at")}, {age("m.triggered_at")},
     m.sort_at::text, {age("m.last_seen_at")},
-    {age("s.alarm_watermark")} + least(coalesce(s.clock_skew_ms, 0), 0) / 1000.0::float8,
+    {ASKED_AGE},
     {IS_PAUSED}
 FROM matching m LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = m.vehicle_id
 WHERE true {{before}}
@@ -219,9 +220,8 @@ def _conditions(chosen: AlarmFilter, key: str = "") -> tuple[str, dict[str, Any]
 def _alarm(row: Sequence[Any]) -> FleetAlarm:
     (
         key, name, number, channel, channel_name, unit, low, high, severity, rank, message,
-        triggered, seconds, sort_at, seen_age, watermark_age, paused,
+        triggered, seconds, sort_at, seen_age, asked_age, paused,
     ) = row  # fmt: skip
-    known = [max(0.0, each) for each in (seen_age, watermark_age) if each is not None]
     return FleetAlarm(
         vehicle_id=UUID(key),
         vehicle_name=sanitise(name, _NAME_LIMIT),
@@ -236,7 +236,7 @@ def _alarm(row: Sequence[Any]) -> FleetAlarm:
         message=sanitise(message or "", _MESSAGE_LIMIT),
         triggered_at=from_epoch(triggered),
         age=seconds,
-        known_age=max(known, default=None),
+        known_age=known_age(seen_age, asked_age),
         paused=paused,
         sort_at=sort_at,
     )

@@ -29,7 +29,7 @@ from fleetsyncd.states import (
     derive_state,
 )
 from fleetsyncd.terms import Terms
-from fleetsyncd.text import sanitise
+from fleetsyncd.text import is_ahead, sanitise
 from fleetsyncd.validation import address_text
 
 ERROR_LIMIT = 300
@@ -250,6 +250,8 @@ def _state_age(row: _Row, state: State, interval: float) -> float | None:
     """
     if state is State.NEVER:
         return row.begun
+    if state is State.LATE and is_ahead(row.seen):
+        return None
     if state is not State.LATE or row.lag is None or row.begun is None:
         return row.since
     late = row.lag - LATE_AFTER_INTERVALS * interval

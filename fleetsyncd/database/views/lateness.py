@@ -11,7 +11,7 @@ from fleetsyncd.database.replicas import sync_interval
 from fleetsyncd.database.views.fleet import fleet_overview
 from fleetsyncd.database.views.rights import may_read
 from fleetsyncd.states import LATE_AFTER_INTERVALS, State, VehicleOverview
-from fleetsyncd.text import age
+from fleetsyncd.text import age, is_ahead
 
 SHARE_OF_LAG = 0.5
 """A clock that is behind by this part of the lag is what makes a vehicle late."""
@@ -69,6 +69,8 @@ def _with_mutes(cursor: Cursor, vehicles: list[VehicleOverview]) -> list[Vehicle
 def _reason(vehicle: VehicleOverview, cause: _Cause, interval: float) -> str | None:
     """Return why a late vehicle is late, the cause that hides the others first; None if unknown."""
     skew, window = cause
+    if is_ahead(vehicle.seen_age):
+        return f"seen {age(-vehicle.seen_age)} ahead of the database's clock, which was set back"
     if vehicle.replica is None:
         return "no daemon pulls it"
     if vehicle.lag is None:

@@ -124,7 +124,10 @@ def read_minutes(
     for key, *row in _rows(cursor, _SLICES, values):
         found[key].append(_slice_values(*row))
     oldest = _oldest(cursor, values)
-    return [Series(key, tuple(found[key]), sampled=False, oldest=oldest[key]) for key in channels]
+    return [
+        Series(key, tuple(found[key]), False, oldest[key], _MINUTE.total_seconds())
+        for key in channels
+    ]
 
 
 def _slice_values(

@@ -22,7 +22,7 @@ _COUNT_PARTS = """
 """.strip()
 _VALUES = f"""
 SELECT {{parts}}, c.channel_id, c.name, c.unit, c.min_value, c.max_value, {epoch("now()")}, m.value,
-    {age("m.time")}
+    {age("m.time")}, {epoch("m.time")}
 FROM json_to_recordset({{channels}}::json) AS c(
     channel_id integer, name text, unit text, min_value float8, max_value float8)
 LEFT JOIN LATERAL (
@@ -33,7 +33,7 @@ LEFT JOIN LATERAL (
 ORDER BY c.channel_id
 """  # noqa: S608  made of this file's own text
 _OLDER = f"""
-SELECT channel, m.value, {age("m.time")}
+SELECT channel, m.value, {age("m.time")}, {epoch("m.time")}
 FROM unnest(%(channels)s::int[]) channel, LATERAL (
     SELECT time, value FROM public.measurements
     WHERE vehicle_id = %(id)s::uuid AND channel_id = channel{{span}}
@@ -56,6 +56,7 @@ class NewestValue:
     """The time of the database."""
     value: float | None
     age: float | None
+    measured_at: float | None
 
 
 def newest_values(cursor: Cursor, channels: str, values: Mapping[str, object]) -> list[NewestValue]:
@@ -78,8 +79,8 @@ def newest_values(cursor: Cursor, channels: str, values: Mapping[str, object]) -
     left = {each.channel_id for each in found if each.age is None}
     older = _older(cursor, values, left) if left else {}
     return [
-        replace(each, value=older[each.channel_id][0], age=older[each.channel_id][1])
-        if each.channel_id in older
+        replace(each, value=known[0], age=known[1], measured_at=known[2])
+        if (known := older.get(each.channel_id))
         else each
         for each in found
     ]
@@ -87,12 +88,12 @@ def newest_values(cursor: Cursor, channels: str, values: Mapping[str, object]) -
 
 def _older(
     cursor: Cursor, values: Mapping[str, object], left: set[int]
-) -> dict[int, tuple[float, float]]:
-    """Return value and age of the channels of `left` that have any."""
+) -> dict[int, tuple[float, float, float]]:
+    """Return value, age and time of the channels of `left` that have any."""
     spans = [Span()]
     if all(may_call(cursor, function) for function in _PARTS):
         spans = all_spans(cursor)[::-1]
-    found: dict[int, tuple[float, float]] = {}
+    found: dict[int, tuple[float, float, float]] = {}
     for rows in look_through(cursor, spans, partial(_look, values, left)):
         found |= rows
         left.difference_update(rows)
@@ -103,7 +104,7 @@ def _older(
 
 def _look(
     values: Mapping[str, object], left: set[int], cursor: Cursor, span: Span
-) -> dict[int, tuple[float, float]]:
+) -> dict[int, tuple[float, float, float]]:
     channels = {"channels": sorted(left)}
     cursor.execute(_OLDER.format(span=span.condition()), {**values, **channels})
-    return {channel: (value, age) for channel, value, age in cursor.fetchall()}
+    return {channel: (value, seconds, at) for channel, value, seconds, at in cursor.fetchall()}

@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from uuid import UUID
 
 from fleetsyncd.database.pool import Cursor
+from fleetsyncd.database.views.alarm_knowledge import alarms_known_age
+from fleetsyncd.database.views.channel_changes import StoredChange, changes_since
 from fleetsyncd.database.views.minute_series import read_channels
 from fleetsyncd.database.views.series import Series, Slices
 from fleetsyncd.database.views.sql_times import epoch
@@ -48,6 +51,17 @@ class PlottedChannel:
     min_value: float | None
     max_value: float | None
     series: Series
+    changes: tuple[StoredChange, ...] = ()
+    """When it meant something else, up to each of them: those since the span begins, in order."""
+
+    def earlier(self, at: float) -> StoredChange | None:
+        """Return what it meant at a time, in seconds since 1970; None: what it means now."""
+        return next((each for each in self.changes if at < _moment(each)), None)
+
+    @property
+    def meant_since(self) -> float:
+        """Since when it means what it does, in seconds since 1970; minus infinity: always."""
+        return max(map(_moment, self.changes), default=-inf)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +72,8 @@ class PlotData:
     slices: Slices
     channels: tuple[PlottedChannel, ...]
     alarms: tuple[StoredAlarm, ...]
+    alarms_known_age: float | None
+    """The age in seconds of what is known of those that are open; None if nothing is."""
 
     @property
     def oldest(self) -> float | None:
@@ -76,20 +92,28 @@ def read_plot(
     series = read_channels(cursor, vehicle_id, channels, slices)
     cursor.execute(_CONFIGS, (str(vehicle_id), list(channels)))
     configs = {row[0]: row[1:] for row in cursor.fetchall()}
-    plotted = tuple(_channel(each, configs.get(each.channel_id)) for each in series)
+    changes = changes_since(cursor, vehicle_id, channels, slices.start)[::-1]
+    plotted = tuple(_channel(each, configs.get(each.channel_id), changes) for each in series)
     values = {"id": str(vehicle_id), "channels": list(channels)}
     ends = {"start": slices.start, "end": slices.end}
     cursor.execute(_ALARMS.format(stored=all_alarms(cursor)), {**values, **ends})
     alarms = tuple(stored_alarm(row) for row in cursor.fetchall())
-    return PlotData(now, slices, plotted, alarms)
+    return PlotData(now, slices, plotted, alarms, alarms_known_age(cursor, vehicle_id))
 
 
 def _channel(
-    series: Series, config: tuple[str | None, str | None, float | None, float | None] | None
+    series: Series,
+    config: tuple[str | None, str | None, float | None, float | None] | None,
+    changes: Sequence[StoredChange],
 ) -> PlottedChannel:
     name, unit, low, high = config or (None, None, None, None)
     text = sanitise(name or f"channel {series.channel_id}", 100)
-    return PlottedChannel(series.channel_id, text, sanitise(unit or "", 20), low, high, series)
+    own = tuple(each for each in changes if each.channel_id == series.channel_id)
+    return PlottedChannel(series.channel_id, text, sanitise(unit or "", 20), low, high, series, own)
+
+
+def _moment(change: StoredChange) -> float:
+    return -inf if change.changed_at is None else change.changed_at.timestamp()
 
 
 def channel_beside(cursor: Cursor, vehicle_id: UUID, channel_id: int, step: int) -> int | None:

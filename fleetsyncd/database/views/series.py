@@ -133,6 +133,8 @@ class Series:
     """Whether only some rows of each slice were read."""
     oldest: float | None
     """The time of the channel's oldest row, in seconds since 1970; None without any row."""
+    resolution: float = 0.0
+    """Rows of so many seconds were counted together: `first` and `last` are the ends of those."""
 
 
 def read_series(

@@ -68,7 +68,7 @@ SELECT {name_of()}, coalesce(host(v.vpn_ip), '?'), coalesce(v.api_port, 8001),
     {epoch("v.created_at")}, {epoch("v.last_seen_at")}, {epoch("v.last_sync_at")},
     {epoch("s.alarm_watermark")}, {epoch("s.newest_measurement_at")}, s.clock_skew_ms,
     (SELECT count(*) FROM fleetsync.quarantine q WHERE q.vehicle_id = v.id),
-    s.id_hint, s.other_hint, {epoch("s.other_hint_since")}
+    s.id_hint, s.other_hint, {epoch("s.other_hint_since")}, {epoch("now()")}
 FROM public.vehicles v LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = v.id
 WHERE v.id = %s::uuid
 """  # noqa: S608  made of this file's own text
@@ -88,6 +88,7 @@ class ChannelValue:
     max_value: float | None
     value: float | None
     age: float | None
+    measured_at: datetime | None
     curve: tuple[float | None, ...]
 
 
@@ -124,6 +125,8 @@ class VehicleDetails:
     newest_measurement_at: datetime | None
     clock_skew_ms: int | None
     quarantined: int
+    now: float
+    """The database's time when they were read, in seconds since 1970."""
     id_hint: str | None = None
     """What it calls itself, or has until `other_hint_since`."""
     other_hint: str | None = None
@@ -151,6 +154,7 @@ def channel_values(cursor: Cursor, vehicle_id: UUID, search: str = "") -> list[C
             max_value=each.max_value,
             value=each.value,
             age=each.age,
+            measured_at=from_epoch(each.measured_at),
             curve=tuple(map(curves.get(each.channel_id, {}).get, range(SPARK_POINTS))),
         )
         for each in newest
@@ -203,8 +207,10 @@ def vehicle_details(cursor: Cursor, vehicle_id: UUID) -> VehicleDetails | None:
         hint,
         other,
         since,
+        now,
     ) = row
     return VehicleDetails(
+        now=now,
         name=sanitise(name, 200),
         host=host,
         port=port,

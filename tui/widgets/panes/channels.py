@@ -13,6 +13,7 @@ from textual.widgets import Input
 from fleetsyncd.cells import cut
 from fleetsyncd.database.views.vehicle import MAX_CHANNELS, ChannelValue
 from fleetsyncd.text import age
+from fleetsyncd.times import iso_ms
 from tui.background import let_keys_wait, query
 from tui.context import ScreenContext
 from tui.formatting import number_text
@@ -168,9 +169,18 @@ class ChannelsPane(Pane):
         let_keys_wait(self, "pane")
 
     def export_table(self) -> ExportTable:
-        """Return the channels with their newest values."""
-        rows = [[str(c.channel_id), c.name, number_text(c.value), c.unit] for c in self.channels]
-        return ExportTable("channels", ["channel", "name", "value", "unit"], rows)
+        """Return the channels with their newest values in full, and when these were measured."""
+        rows = [
+            [
+                str(c.channel_id),
+                c.name,
+                "" if c.value is None else str(c.value),
+                c.unit,
+                "" if c.measured_at is None else iso_ms(c.measured_at),
+            ]
+            for c in self.channels
+        ]
+        return ExportTable("channels", ["channel", "name", "value", "unit", "time"], rows)
 
     def action_plot(self) -> None:
         """Plot the marked channels, or if no mark is shown the one under the cursor."""

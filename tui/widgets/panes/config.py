@@ -1,12 +1,13 @@
 """The pane of a vehicle's registration and sync state."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 
 from fleetsyncd.database.views.channel_changes import StoredChange
+from fleetsyncd.database.views.sql_times import from_epoch
 from fleetsyncd.database.views.vehicle import VehicleDetails
 from fleetsyncd.states import LinkTraffic, VehicleOverview
 from fleetsyncd.text import age, counted, size
@@ -62,11 +63,8 @@ class ConfigPane(Pane):
         key = "its own" if self.vehicle_id in own_keys else "VEHICLE_DEFAULT_API_KEY"
         key = KEY_HIDDEN if read_only else f"{KEY_HIDDEN} {key}"
         lines = Text()
-        changed = None
-        if vehicle.state_age is not None:
-            elapsed = vehicle.state_age + self.context.state.since_read(self.context.now())
-            changed = self.context.wall() - timedelta(seconds=elapsed)
-        state = _state_text(vehicle, changed)
+        since_read = self.context.state.since_read(self.context.now())
+        state = _state_text(vehicle, _changed_at(vehicle, details.now - since_read))
         changes = await query(lambda: gateway.channel_changes(self.vehicle_id))
         carried = _traffic_text(await query(lambda: gateway.link_traffic(self.vehicle_id)))
         fields = (
@@ -121,6 +119,11 @@ def _fields(details: VehicleDetails, vehicle: VehicleOverview, key: str, state: 
         ("in quarantine", counted(details.quarantined, "bad row")),
         ("catching up", progress_text(vehicle.catching_up)),
     ]
+
+
+def _changed_at(vehicle: VehicleOverview, now: float) -> datetime | None:
+    """Return since when the state lasts, for the database's time when it was read."""
+    return None if vehicle.state_age is None else from_epoch(now - vehicle.state_age)
 
 
 def _state_text(vehicle: VehicleOverview, changed: datetime | None) -> str:

@@ -1,5 +1,5 @@
 -- What is lost of a removed vehicle is known at its return: else all before it would be complete.
--- depends: 0042.gaps-of-rare-vehicles
+-- depends: 0043.lock-waits
 
 ALTER TABLE fleetsync.removed_vehicle
     ADD COLUMN IF NOT EXISTS covered_from timestamptz,
