@@ -557,7 +557,7 @@ MUTANTS = (
     Mutant(
         "bad rows forgotten",
         COMMIT,
-        "quarantined = store.quarantine_rows(cursor, vehicle_id, [*page.bad, *left_out])",
+        "quarantined = store.quarantine_rows(cursor, vehicle_id, [*page.bad, *unplaced])",
         "quarantined = True",
         "tests/integration/test_cycle_faults.py",
     ),
@@ -1369,7 +1369,7 @@ MUTANTS = (
     Mutant(
         "a look with rows missing proves its time",
         "fleetsyncd/sync/look.py",
-        "verified_to=window.end if is_proved else self.look.verified_to",
+        "verified_to=window.end if self._is_window_proved else self.look.verified_to",
         "verified_to=window.end",
         "tests/integration/test_audits.py",
     ),
