@@ -3,8 +3,9 @@
 They are worked off from the newest to the oldest. Intervals of a vehicle may overlap.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 from fleetsyncd.database.cluster import value_of
@@ -30,7 +31,8 @@ SELECT d.vehicle_id::text FROM fleetsync.minute_due d
 JOIN fleetsync.minute_state v ON v.vehicle_id = d.vehicle_id WHERE true {conditions}
 GROUP BY d.vehicle_id ORDER BY max(d.to_at) DESC LIMIT %s
 """
-# A default partition, which may have rows of all times, comes first.
+# A default partition, which may have rows of all times, comes first. Bounds may be infinite, for
+# which Python has no times.
 _NEWEST_DUE = f"""
 WITH due AS MATERIALIZED (
     SELECT d.from_at, greatest(d.from_at, s.minutes_from) AS start,
@@ -38,13 +40,16 @@ WITH due AS MATERIALIZED (
     FROM fleetsync.minute_due d JOIN fleetsync.minute_state s ON s.vehicle_id = d.vehicle_id
     WHERE d.vehicle_id = %s::uuid ORDER BY d.to_at DESC, d.from_at LIMIT 1
 ), part AS MATERIALIZED ({PARTS})
-SELECT due.from_at, due.start, greatest(part.begins, due.start), least(part.ends, due.stop)
+SELECT due.from_at, due.start, greatest(part.begins, due.start), least(part.ends, due.stop),
+    coalesce(part.begins, due.start)::text, coalesce(part.ends, due.stop)::text
 FROM due LEFT JOIN part ON part.begins < due.stop AND part.ends > due.start
 ORDER BY part.ends DESC NULLS LAST, part.begins LIMIT %s
 """  # noqa: S608  made of this project's own text
+# By the part's own bounds: where most of its rows are before or after the times, each step to the
+# next channel would read them all.
 _CHANNELS = """
 SELECT coalesce(array_agg(DISTINCT channel), '{}')::text
-FROM fleetsync.measured_channels(%(id)s::uuid, %(from)s, %(to)s) channel
+FROM fleetsync.measured_channels(%(id)s::uuid, %(part_from)s, %(part_to)s) channel
 """
 _NEWEST_ROW = """
 SELECT max(n.time) FROM unnest({channels}::int[]) channel
@@ -123,6 +128,17 @@ WHERE (SELECT count(*) FROM exact) > %(most)s
 """
 
 
+class _Part(NamedTuple):
+    """A part of the newest due interval, between two times, and the bounds of the table's part."""
+
+    from_at: datetime
+    start: datetime
+    begins: datetime
+    ends: datetime
+    part_begins: str
+    part_ends: str
+
+
 def due_vehicles(
     cursor: Cursor,
     most: int,
@@ -146,22 +162,27 @@ def next_due(cursor: Cursor, vehicle_id: UUID, bite: timedelta = LONGEST_BITE) -
     one by one: a vehicle's channels are dear to find over all compressed chunks of a hypertable.
     """
     cursor.execute(_NEWEST_DUE, (str(vehicle_id), MOST_PARTS))
-    parts: list[tuple[datetime, datetime, datetime, datetime]] = cursor.fetchall()
+    parts = [_Part(*row) for row in cursor.fetchall()]
     if not parts:
         return None
-    looked_from = parts[0][0]
-    for _from_at, start, begins, ends in parts:
-        newest = _newest_row(cursor, {"id": str(vehicle_id), "from": begins, "to": ends})
+    for part in parts:
+        newest = _newest_row(cursor, vehicle_id, part)
         if newest is not None:
             end = newest.replace(second=0, microsecond=0) + MINUTE
-            return Window(max(start, end - whole_minutes(bite)), end)
-    if len(parts) == MOST_PARTS:
-        looked_from = parts[-1][2]
+            return Window(max(part.start, end - whole_minutes(bite)), end)
+    looked_from = parts[-1].begins if len(parts) == MOST_PARTS else parts[0].from_at
     return Window(looked_from, looked_from)
 
 
-def _newest_row(cursor: Cursor, values: Mapping[str, object]) -> datetime | None:
+def _newest_row(cursor: Cursor, vehicle_id: UUID, part: _Part) -> datetime | None:
     """Return the time of a vehicle's newest row in a part of an interval; None: it has none."""
+    values = {
+        "id": str(vehicle_id),
+        "from": part.begins,
+        "to": part.ends,
+        "part_from": part.part_begins,
+        "part_to": part.part_ends,
+    }
     channels = value_of(cursor, _CHANNELS, values)
     cursor.execute(_NEWEST_ROW.format(channels=channels), values)
     newest: datetime | None = cursor.fetchall()[0][0]

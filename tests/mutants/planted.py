@@ -36,6 +36,34 @@ HIDDEN = "fleetsyncd/database/schema/hidden"
 
 MUTANTS = (
     Mutant(
+        "the channels of what is due are looked for in a month of which most is passed over",
+        "fleetsyncd/database/due_minutes.py",
+        "%(part_from)s, %(part_to)s) channel",
+        "%(from)s, %(to)s) channel",
+        "tests/integration/test_minutes.py",
+    ),
+    Mutant(
+        "an autovacuum is given way to before the server ends it",
+        "fleetsyncd/database/schema/lock_waits.py",
+        "LOCK_SEC = 1.5",
+        "LOCK_SEC = 1.0",
+        "tests/integration/test_migration_locks.py",
+    ),
+    Mutant(
+        "default privileges open what rows are copied to",
+        f"{HIDDEN}/layout.py",
+        "        EXECUTE format('REVOKE ALL ON {table} FROM %s', granted);",
+        "        NULL;",
+        "tests/integration/test_closed_parts.py",
+    ),
+    Mutant(
+        "the way back lets be read what the view does not show",
+        f"{HIDDEN}/returning.py",
+        "        = shown\n",
+        "        = shown OR true\n",
+        "tests/integration/test_conversion.py",
+    ),
+    Mutant(
         "a vehicle is down since before the pause that has just ended",
         "fleetsyncd/database/conditions.py",
         "greatest(v.created_at, {RESUMED_AT})",
