@@ -19,6 +19,7 @@ from fleetsyncd.database.removed_vehicles import (
 )
 from fleetsyncd.database.spans import Span, all_spans
 from fleetsyncd.database.views import newest_values
+from fleetsyncd.database.views.estimates import count_measurements
 from fleetsyncd.database.views.vehicle import channel_values
 from fleetsyncd.demo.embedded import Server
 from fleetsyncd.telemetry import Channel, Measurements
@@ -187,6 +188,23 @@ def test_a_default_partition_in_use_is_not_read_once_for_each_span(
 
 def test_few_months_are_one_span(database: Database) -> None:
     assert database.run(all_spans) == [Span()]
+
+
+WHOLE: dict[str, Callable[[Cursor, UUID], object]] = {
+    "newest values": channel_values,
+    "count": lambda c, truck: count_measurements(c, [truck], 1_000),
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_what_is_planned_over_all_parts_is_not_compiled(database: Database, name: str) -> None:
+    def compiles(cursor: Cursor) -> str:
+        cursor.execute("SET LOCAL jit = on")
+        WHOLE[name](cursor, uuid4())
+        cursor.execute("SHOW jit")
+        return str(cursor.fetchall()[0][0])
+
+    assert database.run(compiles) == "off"
 
 
 LOOKS: dict[str, Callable[[Cursor, UUID], object]] = {

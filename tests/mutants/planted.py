@@ -1073,6 +1073,20 @@ MUTANTS = (
         "tests/integration/test_estimates.py",
     ),
     Mutant(
+        "a disk is enough although no month is ever dropped",
+        "fleetsyncd/database/views/storage.py",
+        "        if months is None or not self.drops_months:",
+        "        if months is None:",
+        "tests/integration/test_storage.py",
+    ),
+    Mutant(
+        "the locks of all chunks are kept until a search through them is over",
+        "fleetsyncd/database/spans.py",
+        "ROLLBACK TO SAVEPOINT span; RELEASE SAVEPOINT span",
+        "RELEASE SAVEPOINT span",
+        "tests/integration/test_spans.py",
+    ),
+    Mutant(
         "a vehicle that was restored meanwhile is listed as removed",
         "fleetsyncd/database/leftovers.py",
         "    if cursor.fetchall()[0][0]:\n        return None",

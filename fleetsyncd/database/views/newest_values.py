@@ -20,6 +20,8 @@ _COUNT_PARTS = """
  JOIN pg_namespace n ON n.oid = p.relnamespace
  WHERE (n.nspname, p.relname) IN (('public', 'measurements'), ('fleetsync', 'samples')))
 """.strip()
+# Over chunks, compiling would take longer than running. A cluster's plan is short.
+_UNCOMPILED = "SELECT set_config('jit', 'off', true); "
 _VALUES = f"""
 SELECT {{parts}}, c.channel_id, c.name, c.unit, c.min_value, c.max_value, {epoch("now()")}, m.value,
     {age("m.time")}, {epoch("m.time")}
@@ -69,8 +71,10 @@ def newest_values(cursor: Cursor, channels: str, values: Mapping[str, object]) -
     has_many = connection.parts > MANY_PARTS
     span = Span(begins=(utc_now() - RECENT).isoformat()) if has_many else Span()
     # A cluster has no hypertable, and reads no local table together with the workers'.
-    parts = "0" if runs_on_cluster(cursor) else _COUNT_PARTS
-    cursor.execute(_VALUES.format(channels=channels, span=span.condition(), parts=parts), values)
+    before, parts = ("", "0") if runs_on_cluster(cursor) else (_UNCOMPILED, _COUNT_PARTS)
+    cursor.execute(
+        before + _VALUES.format(channels=channels, span=span.condition(), parts=parts), values
+    )
     rows = cursor.fetchall()
     connection.parts = max((count for count, *_ in rows), default=connection.parts)
     found = [NewestValue(*channel) for _, *channel in rows]
