@@ -16,7 +16,7 @@ loading.py       the vehicles with all that a daemon has to know of them
 store.py         what a cycle stores: the watermark, channels, alarms, bad rows
 outcomes.py      how cycles and attempts ended
 statements.py    the SQL of store.py
-vehicle_state.py  SQL for a vehicle's state: paused, dated, at the address that was asked
+vehicle_state.py  SQL for a vehicle's state: paused, dated, at the address that was asked; its name
 adopted_nulls.py  entries with a null that an adopted table may refuse
 lateness.py      the columns of how late a vehicle commits
 vehicle_memory.py  what is remembered of a vehicle between cycles

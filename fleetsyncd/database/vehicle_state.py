@@ -1,4 +1,4 @@
-"""SQL for a vehicle's state: whether it is paused, what dates it, what it was asked at.
+"""SQL for a vehicle's state: whether it is paused, what dates it, what it was asked at; its name.
 
 Expressions over `v`, a row of vehicles, and `s`, its row of vehicle_state.
 """
@@ -36,6 +36,12 @@ def true_islands(watermark: str) -> str:
     """
     return f"""CASE WHEN {DATED} AND ({watermark} < s.island_watermark) IS NOT TRUE
         THEN s.islands ELSE tstzmultirange() END"""
+
+
+def name_of(vehicle: str = "v.", key: str = "v.id") -> str:
+    """Return SQL for the name that a vehicle is shown with: its id, if its name is blank."""
+    name = f"{vehicle}name"
+    return f"coalesce(CASE WHEN btrim({name}) <> '' THEN {name} END, {key}::text)"
 
 
 def if_dated(column: str) -> str:

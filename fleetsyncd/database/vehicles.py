@@ -7,17 +7,18 @@ from uuid import UUID
 import psycopg2
 
 from fleetsyncd.database.pool import Cursor
+from fleetsyncd.database.vehicle_state import name_of
 from fleetsyncd.database.vehicle_tags import change_tags
 from fleetsyncd.database.vehicle_terms import change_terms
 from fleetsyncd.errors import CommandError
 from fleetsyncd.terms import NO_TERMS, Terms, TermsChange
 from fleetsyncd.text import is_storable, sanitise
 
-_REGISTERED = """
-SELECT id::text, coalesce(name, id::text), coalesce(host(vpn_ip), ''), coalesce(api_port, 8001),
-    api_key
+_REGISTERED = f"""
+SELECT id::text, {name_of(vehicle="", key="id")}, coalesce(host(vpn_ip), ''),
+    coalesce(api_port, 8001), api_key
 FROM public.vehicles
-"""
+"""  # noqa: S608  made of this project's own text
 _FIND = f"{_REGISTERED} WHERE name = %(text)s OR id::text = %(text)s ORDER BY created_at"
 _SOME = f"{_REGISTERED} WHERE id = ANY (%s::uuid[]) ORDER BY id {{lock}}"
 _EVERYONE = f"{_REGISTERED} ORDER BY name, id"

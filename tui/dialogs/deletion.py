@@ -22,17 +22,18 @@ class DeleteForm(Dialog[bool]):
     def __init__(
         self, targets: list[RegisteredVehicle], rows: RowCounts, *, notice: str = ""
     ) -> None:
-        self.targets = targets
         self.rows = rows
-        self.phrase = targets[0].name if len(targets) == 1 else f"delete {len(targets)} vehicles"
-        title = f"Delete {targets[0].name}" if len(targets) == 1 else self.phrase.capitalize()
+        self.names = [vehicle.name.strip() or str(vehicle.id) for vehicle in targets]
+        is_one = len(targets) == 1
+        self.phrase = self.names[0] if is_one else f"delete {len(targets)} vehicles"
+        title = f"Delete {self.phrase}" if is_one else self.phrase.capitalize()
         super().__init__(title, "Delete", notice=notice)
 
     def body(self) -> ComposeResult:
         """Show which rows are deleted, and ask for the name."""
         rows = self.rows
-        if len(self.targets) > 1:
-            yield Static(Text(listed([vehicle.name for vehicle in self.targets], MAX_NAMES)))
+        if len(self.names) > 1:
+            yield Static(Text(listed(self.names, MAX_NAMES)))
         parts = (
             counted(rows.journal, "journal entry", "journal entries"),
             counted(rows.alarms, "alarm"),

@@ -10,7 +10,7 @@ from msgspec.json import Decoder
 from fleetsyncd.database.pool import Cursor
 from fleetsyncd.database.replicas import heartbeats
 from fleetsyncd.database.shard_locks import shard_of
-from fleetsyncd.database.vehicle_state import DATED, IS_PAUSED, RESUMED_AT
+from fleetsyncd.database.vehicle_state import DATED, IS_PAUSED, RESUMED_AT, name_of
 from fleetsyncd.database.vehicle_terms import JOIN_TERMS, TERMS
 from fleetsyncd.database.views.gaps import HOLES, Gap, Holes, gap_array, gap_overview, progress
 from fleetsyncd.database.views.sql_times import (
@@ -62,7 +62,7 @@ _PAUSE = f"""CASE WHEN {IS_PAUSED} THEN
 # One JSON text for the whole fleet is decoded in a third of the time that ten thousand rows take.
 OVERVIEW = f"""
 SELECT coalesce(json_agg(json_build_array(
-    v.id, coalesce(v.name, v.id::text), coalesce(host(v.vpn_ip), '?'),
+    v.id, {name_of()}, coalesce(host(v.vpn_ip), '?'),
     coalesce(v.api_port, 8001), coalesce(v.sync_status, 'unknown'), v.software_version,
     {age("v.last_seen_at")}, {age(LIVE_TO)}, {age("s.newest_measurement_at")},
     {IS_PAUSED}, coalesce(s.failures, 0), s.last_rows,
@@ -80,7 +80,7 @@ SELECT coalesce(json_agg(json_build_array(
     {_SINCE}, {_BEGUN}, coalesce(s.tags, '{{}}'), {age("v.last_sync_at")}, {HOLES},
     s.late_ms, s.overlap_ms, {_PAUSE},
     CASE WHEN t.vehicle_id IS NOT NULL THEN json_build_array({TERMS}) END
-) ORDER BY lower(coalesce(v.name, v.id::text)) COLLATE "C", v.id), '[]')::text
+) ORDER BY lower({name_of()}) COLLATE "C", v.id), '[]')::text
 FROM public.vehicles v
 LEFT JOIN fleetsync.vehicle_state s ON s.vehicle_id = v.id
 LEFT JOIN fleetsync.backfill b ON b.vehicle_id = v.id AND b.finished_at IS NULL
