@@ -523,7 +523,8 @@ def test_what_removed_vehicles_left_is_found_without_reading_all_measurements(
 
     def explain(cursor: Cursor, statement: Any, arguments: Any = None) -> None:
         if "public.measurements" in statement and "EXPLAIN" not in statement:
-            execute(cursor, f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", arguments)
+            _settings, _, query = statement.rpartition("; ")
+            execute(cursor, f"EXPLAIN (ANALYZE, FORMAT JSON) {query}", arguments)
             read.append(rows_read(cursor.fetchall()[0][0][0]["Plan"]))
         execute(cursor, statement, arguments)
 
