@@ -135,7 +135,9 @@ def test_looks_go_on_beside_a_gap_that_does_not_end(pulled: Rig, database: Datab
     assert looked_at(beside.run(after=EVERY_SEC)) == {60, 600}
 
 
-def test_a_backfill_that_only_lacks_alarms_keeps_no_audit_from_its_vehicle(pulled: Rig) -> None:
+def test_a_backfill_that_only_lacks_alarms_keeps_no_audit_from_its_vehicle(
+    pulled: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def no_alarms(path: str, query: str, ask: Ask) -> Reply:
         return (HTTPStatus.INTERNAL_SERVER_ERROR, b"{}") if path == "/alarms" else ask(query)
 
@@ -148,7 +150,7 @@ def test_a_backfill_that_only_lacks_alarms_keeps_no_audit_from_its_vehicle(pulle
     assert "nothing missing" in pulled.audit()
     begin_to_look(pulled, *AGES)
     beside = Beside(pulled)
-    beside.runner._backfills.due = lambda *_arguments: []  # type: ignore[method-assign]
+    monkeypatch.setattr(beside.runner._backfills, "due", lambda *_arguments: [])
     assert looked_at(beside.run(after=EVERY_SEC)) == {60, 600}
 
 
