@@ -1,6 +1,6 @@
 """A vehicle that drops a part of its history while an interval of it is pulled."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from urllib.parse import parse_qs
@@ -43,6 +43,23 @@ def drop_after(it: Rig, answers: int, *begins: timedelta) -> None:
         return ask(query)
 
     it.simulated.hook = drop
+
+
+def fail_looks(it: Rig, *which: int) -> Callable[[], int]:
+    """Let these of the questions where the history begins fail; return what counts all of them."""
+    answer = it.simulated.hook
+    assert answer is not None
+    looks = 0
+
+    def fail(path: str, query: str, ask: Ask) -> Reply:
+        nonlocal looks
+        looks += LOOK in query
+        if LOOK in query and looks in which:
+            return HTTPStatus.SERVICE_UNAVAILABLE, b"{}"
+        return answer(path, query, ask)
+
+    it.simulated.hook = fail
+    return lambda: looks
 
 
 def lost(it: Rig) -> list[Window]:
@@ -120,22 +137,11 @@ def test_a_night_without_measurements_is_not_gone(away: Rig) -> None:
 def test_a_question_that_fails_meanwhile_does_not_keep_the_rest_of_the_gap(away: Rig) -> None:
     away.cycle()
     drop_after(away, 4, 10 * HOUR)
-    dropping = away.simulated.hook
-    assert dropping is not None
-    looks = 0
-
-    def second_look_fails(path: str, query: str, ask: Ask) -> Reply:
-        nonlocal looks
-        looks += LOOK in query
-        if LOOK in query and looks > 1:
-            return HTTPStatus.SERVICE_UNAVAILABLE, b"{}"
-        return dropping(path, query, ask)
-
-    away.simulated.hook = second_look_fails
+    looks = fail_looks(away, *range(2, 100))
     text = away.catch_up()
     assert text.count("how much is gone for good is not known") == 1
     assert "complete" in text
-    assert looks == 1 + MOST_FAILED
+    assert looks() == 1 + MOST_FAILED
 
 
 def test_what_is_dropped_is_gone_for_good_though_a_question_about_it_fails_once(
@@ -143,18 +149,7 @@ def test_what_is_dropped_is_gone_for_good_though_a_question_about_it_fails_once(
 ) -> None:
     away.cycle()
     drop_after(away, 4, 10 * HOUR)
-    dropping = away.simulated.hook
-    assert dropping is not None
-    looks = 0
-
-    def second_look_fails(path: str, query: str, ask: Ask) -> Reply:
-        nonlocal looks
-        looks += LOOK in query
-        if LOOK in query and looks == 2:
-            return HTTPStatus.SERVICE_UNAVAILABLE, b"{}"
-        return dropping(path, query, ask)
-
-    away.simulated.hook = second_look_fails
+    fail_looks(away, 2)
     text = away.catch_up()
     assert away.start is not None
     (hole,) = holes(away, away.start)
@@ -170,16 +165,7 @@ def test_what_was_dropped_before_is_gone_for_good_though_the_first_question_fail
 ) -> None:
     away.cycle()
     away.simulated.history_start_ms = int((away.now - 10 * HOUR).timestamp() * 1000)
-    looks = 0
-
-    def first_look_fails(_path: str, query: str, ask: Ask) -> Reply:
-        nonlocal looks
-        looks += LOOK in query
-        if LOOK in query and looks == 1:
-            return HTTPStatus.SERVICE_UNAVAILABLE, b"{}"
-        return ask(query)
-
-    away.simulated.hook = first_look_fails
+    fail_looks(away, 1)
     text = away.catch_up()
     assert away.start is not None
     (gone,) = lost(away)
