@@ -45,15 +45,15 @@ class Dropping:
         times = page.measurements.times
         first = times[0] if times else page.newest or window.end
         quiet = Window(max(window.start, self._judged_to), first)
-        parts = list(self._unjudged)
         is_known = self.begins is not None and self.begins > quiet.start
-        if quiet.start < quiet.end and (is_known or quiet.length >= LEAST_QUIET):
+        is_late = quiet.start < quiet.end and (is_known or quiet.length >= LEAST_QUIET)
+        parts = list(self._unjudged)
+        if is_late:
             parts.append(quiet if len(page) else Window(quiet.start, self.interval.end))
-        elif not parts:
+        if not parts:
             return []
         if self._unjudged or not is_known:
-            if parts[len(self._unjudged) :]:
-                self._unjudged.append(quiet)
+            self._unjudged += [quiet] if is_late else []
             self.begins = oldest_row(self.source, self.interval)
             self._unjudged.clear()
         found = [lost_before(self.begins, part) for part in parts]
